@@ -1,0 +1,274 @@
+/* get.c: point reads by key.  SPDX-License-Identifier: Apache-2.0 */
+#include "point_read.h"
+#include <stdlib.h>
+
+/* ---- scalars ----------------------------------------------------------------------------------------------------- */
+
+int take_bool(const struct record *record, union taken *out)
+{
+    cfgs_value value = record_value(record);
+    return cfgs_value_get_bool(&value, &out->boolean);
+}
+
+int take_int(const struct record *record, union taken *out)
+{
+    cfgs_value value = record_value(record);
+    return cfgs_value_get_int(&value, &out->integer);
+}
+
+int take_double(const struct record *record, union taken *out)
+{
+    cfgs_value value = record_value(record);
+    return cfgs_value_get_double(&value, &out->number);
+}
+
+int take_duration(const struct record *record, union taken *out)
+{
+    cfgs_value value = record_value(record);
+    return cfgs_value_get_duration(&value, &out->integer);
+}
+
+int take_size(const struct record *record, union taken *out)
+{
+    cfgs_value value = record_value(record);
+    return cfgs_value_get_size(&value, &out->bytes);
+}
+
+static int take_source(const struct record *record, union taken *out)
+{
+    out->source = record->head.source;
+    return CFGS_OK;
+}
+
+static int take_sequence(const struct record *record, union taken *out)
+{
+    out->bytes = record->head.sequence;
+    return CFGS_OK;
+}
+
+int cfgs_get_bool(cfgs_reader *reader, const char *key, bool *out)
+{
+    union taken taken;
+    int err = point_read(reader, key, take_bool, NULL, &taken);
+    if (err == CFGS_OK)
+        *out = taken.boolean;
+    return err;
+}
+
+int cfgs_get_int(cfgs_reader *reader, const char *key, int64_t *out)
+{
+    union taken taken;
+    int err = point_read(reader, key, take_int, NULL, &taken);
+    if (err == CFGS_OK)
+        *out = taken.integer;
+    return err;
+}
+
+int cfgs_get_double(cfgs_reader *reader, const char *key, double *out)
+{
+    union taken taken;
+    int err = point_read(reader, key, take_double, NULL, &taken);
+    if (err == CFGS_OK)
+        *out = taken.number;
+    return err;
+}
+
+int cfgs_get_duration(cfgs_reader *reader, const char *key, int64_t *nanoseconds)
+{
+    union taken taken;
+    int err = point_read(reader, key, take_duration, NULL, &taken);
+    if (err == CFGS_OK)
+        *nanoseconds = taken.integer;
+    return err;
+}
+
+int cfgs_get_size(cfgs_reader *reader, const char *key, uint64_t *bytes)
+{
+    union taken taken;
+    int err = point_read(reader, key, take_size, NULL, &taken);
+    if (err == CFGS_OK)
+        *bytes = taken.bytes;
+    return err;
+}
+
+int cfgs_get_source(cfgs_reader *reader, const char *key, int *source)
+{
+    union taken taken = {.bytes = 0};
+    int err = point_read(reader, key, take_source, NULL, &taken);
+    if (err == CFGS_OK)
+        *source = taken.source;
+    return err;
+}
+
+int cfgs_get_configured(cfgs_reader *reader, const char *key, bool *configured)
+{
+    int source;
+    int err = cfgs_get_source(reader, key, &source);
+    if (err == CFGS_OK)
+        *configured = source > CFGS_SOURCE_DEFAULT;
+    return err;
+}
+
+int cfgs_get_sequence(cfgs_reader *reader, const char *key, uint64_t *sequence)
+{
+    union taken taken = {.bytes = 0};
+    int err = point_read(reader, key, take_sequence, NULL, &taken);
+    if (err == CFGS_OK)
+        *sequence = taken.bytes;
+    return err;
+}
+
+/* ---- copies ------------------------------------------------------------------------------------------------------ */
+
+static int take_copy(const struct record *record, union taken *out)
+{
+    cfgs_value value = record_value(record);
+    return cfgs_value_copy(&value, &out->copy);
+}
+
+static void drop_copy(union taken *taken)
+{
+    cfgs_copy_free(taken->copy);
+}
+
+int cfgs_get_value(cfgs_reader *reader, const char *key, cfgs_copy **out)
+{
+    union taken taken;
+    int err = point_read(reader, key, take_copy, drop_copy, &taken);
+    if (err == CFGS_OK)
+        *out = taken.copy;
+    return err;
+}
+
+/* The text is copied straight into the caller's buffer; a round that does not count is overwritten by the next. */
+int cfgs_get_string(cfgs_reader *reader, const char *key, char *buffer, size_t capacity, size_t *length)
+{
+    struct lookup lookup = {.key = key};
+
+    if (!key_is_valid(key, &lookup.length))
+        return CFGS_ERR_INVALID;
+    for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
+        const struct attachment *attachment;
+        struct record record;
+        cfgs_bytes text = {NULL, 0};
+        cfgs_view view;
+        int err = reader_attachment(reader, &attachment);
+        if (err != CFGS_OK || (err = bank_view_begin(attachment, &view)) != CFGS_OK)
+            return err;
+        lookup.hash = index_hash(key, lookup.length, attachment->hash_seed);
+        err = bank_view_find(&view, &lookup, &record);
+        if (err == CFGS_OK) {
+            cfgs_value value = record_value(&record);
+            err = cfgs_value_get_string(&value, &text);
+        }
+        if (err == CFGS_OK)
+            err = text_copy_out(text, buffer, capacity, length);
+        if (look_counts(reader, &view, err))
+            return err;
+    }
+    return CFGS_ERR_BUSY;
+}
+
+int cfgs_get_string_list(cfgs_reader *reader, const char *key, char ***items, size_t *count)
+{
+    cfgs_copy *copy;
+    int err = cfgs_get_value(reader, key, &copy);
+    if (err != CFGS_OK)
+        return err;
+    err = cfgs_value_string_list(cfgs_copy_value(copy), items, count);
+    cfgs_copy_free(copy);
+    return err;
+}
+
+int cfgs_get_float_list(cfgs_reader *reader, const char *key, double **items, size_t *count)
+{
+    cfgs_copy *copy;
+    int err = cfgs_get_value(reader, key, &copy);
+    if (err != CFGS_OK)
+        return err;
+    err = cfgs_value_float_list(cfgs_copy_value(copy), items, count);
+    cfgs_copy_free(copy);
+    return err;
+}
+
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
+
+/* CFGS_OK if every element of the container satisfies the check. */
+static int each_element(const cfgs_value *container, int (*check)(const cfgs_value *item))
+{
+    cfgs_cursor cursor;
+    cfgs_value item;
+    int err = cfgs_cursor_init(&cursor, container);
+
+    while (err == CFGS_OK && (err = cfgs_cursor_next(&cursor, NULL, &item)) == 1)
+        err = check(&item);
+    return err;
+}
+
+static int is_struct(const cfgs_value *value)
+{
+    return value->kind == CFGS_KIND_STRUCT ? CFGS_OK : CFGS_ERR_KIND;
+}
+
+static int is_string(const cfgs_value *value)
+{
+    return value->kind == CFGS_KIND_STRING ? CFGS_OK : CFGS_ERR_KIND;
+}
+
+static int is_list(const cfgs_value *value)
+{
+    return value->kind == CFGS_KIND_LIST ? CFGS_OK : CFGS_ERR_KIND;
+}
+
+static int is_string_list(const cfgs_value *value)
+{
+    int err = is_list(value);
+    return err == CFGS_OK ? each_element(value, is_string) : err;
+}
+
+static int is_map_list(const cfgs_value *value)
+{
+    int err = is_list(value);
+    return err == CFGS_OK ? each_element(value, is_struct) : err;
+}
+
+static int is_list_map(const cfgs_value *value)
+{
+    int err = is_struct(value);
+    return err == CFGS_OK ? each_element(value, is_string_list) : err;
+}
+
+static int get_shape(cfgs_reader *reader, const char *key, int (*check)(const cfgs_value *value), cfgs_copy **out)
+{
+    cfgs_copy *copy;
+    int err = cfgs_get_value(reader, key, &copy);
+
+    if (err != CFGS_OK)
+        return err;
+    err = check(cfgs_copy_value(copy));
+    if (err == CFGS_OK)
+        *out = copy;
+    else
+        cfgs_copy_free(copy);
+    return err;
+}
+
+int cfgs_get_list(cfgs_reader *reader, const char *key, cfgs_copy **out)
+{
+    return get_shape(reader, key, is_list, out);
+}
+
+int cfgs_get_map(cfgs_reader *reader, const char *key, cfgs_copy **out)
+{
+    return get_shape(reader, key, is_struct, out);
+}
+
+int cfgs_get_map_list(cfgs_reader *reader, const char *key, cfgs_copy **out)
+{
+    return get_shape(reader, key, is_map_list, out);
+}
+
+int cfgs_get_list_map(cfgs_reader *reader, const char *key, cfgs_copy **out)
+{
+    return get_shape(reader, key, is_list_map, out);
+}

@@ -1,0 +1,82 @@
+/*
+ * point_read.h: one key, now: a view of one key, tried again while banks are recycled under it.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef CFGS_POINT_READ_H
+#define CFGS_POINT_READ_H
+
+#include "reader_private.h"
+#include <configstream/error.h>
+#include <configstream/get.h>
+
+/* What a point read can bring back; taken before validation, handed out after it. */
+union taken {
+    bool boolean;
+    int64_t integer;
+    double number;
+    uint64_t bytes;
+    int source;
+    cfgs_copy *copy;
+};
+
+typedef int take_fn(const struct record *record, union taken *out);
+take_fn take_bool, take_int, take_double, take_duration, take_size;
+
+static inline bool key_is_valid(const char *key, size_t *length)
+{
+    *length = strnlen(key, CFGS_KEY_MAX_BYTES + 1);
+    return *length >= 1 && *length <= CFGS_KEY_MAX_BYTES;
+}
+
+/*
+ * What a finished look means: true: take err as the result; false: look again.  err as bank_view_find() or a take
+ * function gave it.
+ */
+static inline bool look_counts(cfgs_reader *reader, const cfgs_view *view, int err)
+{
+    if (!bank_view_valid(view))
+        return false;
+    /* Out of bounds in a valid bank: the file grew since we looked, or it is damaged. */
+    return err != CFGS_ERR_CORRUPT || !reader_grow(reader, view_attachment(view));
+}
+
+/* drop: what to do with a result that does not count; NULL: nothing. */
+static inline int point_read(cfgs_reader *reader, const char *key, take_fn *take, void (*drop)(union taken *),
+                             union taken *out)
+{
+    struct lookup lookup = {.key = key};
+
+    if (!key_is_valid(key, &lookup.length))
+        return CFGS_ERR_INVALID;
+    for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
+        const struct attachment *attachment;
+        struct record record;
+        cfgs_view view;
+        int err = reader_attachment(reader, &attachment);
+        if (err != CFGS_OK || (err = bank_view_begin(attachment, &view)) != CFGS_OK)
+            return err;
+        lookup.hash = index_hash(key, lookup.length, attachment->hash_seed);
+        err = bank_view_find(&view, &lookup, &record);
+        if (err == CFGS_OK)
+            err = take(&record, out);
+        if (look_counts(reader, &view, err))
+            return err;
+        if (err == CFGS_OK && drop != NULL)
+            drop(out);
+    }
+    return CFGS_ERR_BUSY;
+}
+
+/* Copy a text out, with its NUL.  CFGS_ERR_BUFFER if it does not fit; *length is written in both cases. */
+static inline int text_copy_out(cfgs_bytes text, char *buffer, size_t capacity, size_t *length)
+{
+    if (length != NULL)
+        *length = text.length;
+    if (text.length >= capacity)
+        return CFGS_ERR_BUFFER;
+    memcpy(buffer, text.data, text.length);
+    buffer[text.length] = '\0';
+    return CFGS_OK;
+}
+
+#endif

@@ -1,0 +1,141 @@
+/* publisher_private.h: what the parts of the publisher share.  SPDX-License-Identifier: Apache-2.0 */
+#ifndef CFGS_PUBLISHER_PRIVATE_H
+#define CFGS_PUBLISHER_PRIVATE_H
+
+#include "arena_file.h"
+#include "arena_info.h"
+#include "bank_view.h"
+#include "fork_guard.h"
+#include "ring.h"
+#include <configstream/publisher.h>
+#include <pthread.h>
+
+/* One key's change in a batch. */
+struct change {
+    size_t image_at; /* record image in batch->images */
+    uint64_t bytes;
+    uint64_t hash;
+    bool removes, dropped; /* dropped: another change of the same key counts, or nothing would change */
+    /* Where the key stands in the live bank; see change_locate(). */
+    uint64_t cell;
+    uint64_t prev;      /* newest record of the key, 0 if none */
+    uint64_t old_bytes; /* of the live record it replaces, 0 if none */
+    uint64_t offset;    /* of the new record once written */
+};
+
+struct cfgs_batch {
+    cfgs_publisher *publisher;
+    struct buffer images;
+    struct buffer changes; /* struct change */
+    bool open, replace;
+    uint64_t at; /* 0: the next IDs */
+};
+
+static inline size_t batch_count(const cfgs_batch *batch)
+{
+    return batch->changes.length / sizeof(struct change);
+}
+
+static inline struct change *batch_changes(const cfgs_batch *batch)
+{
+    return (struct change *)(void *)batch->changes.data;
+}
+
+static inline char *change_image(const cfgs_batch *batch, const struct change *change)
+{
+    return batch->images.data + change->image_at;
+}
+
+/* Heartbeat and wake threads. */
+struct helpers {
+    bool beating, waking;
+    pthread_t beat_thread, wake_thread;
+    cfgs_word32 stop;   /* private futex word */
+    cfgs_word32 parked; /* private futex word: 1 while the wake thread sleeps */
+};
+
+struct cfgs_publisher {
+    struct arena_name name;
+    bool named; /* has a name and a lock */
+    int lock_fd;
+    struct arena_file file;
+    struct arena_geometry geometry;
+    cfgs_publisher_start start;
+
+    /* The producer's own knowledge of the live bank; after a kill it comes from a rebuild, not from the arena. */
+    unsigned bank;
+    uint64_t generation, sequence;
+    uint64_t heap_at, heap_end, bump; /* byte offsets; bump: the next record goes here */
+    struct index_place index;
+    uint64_t cells_used, settings, live_bytes;
+    bool loaded;
+
+    struct attachment own; /* the arena as a reader would see it, for views */
+    struct cfgs_batch batch, single;
+    struct fork_guard guard;
+    struct helpers helpers;
+    cfgs_error_detail detail;
+};
+
+static inline struct bank_words *live_bank(cfgs_publisher *publisher)
+{
+    return &publisher->file.header->bank[publisher->bank];
+}
+
+static inline cfgs_word *arena_words(cfgs_publisher *publisher, uint64_t offset_bytes)
+{
+    return (cfgs_word *)((char *)publisher->file.header + offset_bytes);
+}
+
+/* A view of what is committed, by the producer itself. */
+void publisher_own_view(cfgs_publisher *publisher, cfgs_view *view);
+
+
+/* ---- rebuild.c ---- */
+
+/* What goes into the other bank: the live records of a view, with the changes of a batch (or none) laid over. */
+struct rebuild {
+    const cfgs_view *source;
+    const cfgs_batch *load; /* NULL: copy only */
+    uint64_t sequence;      /* of the new bank */
+    uint64_t settings, live_bytes;
+    uint64_t extra_settings, extra_bytes; /* to leave room for on top */
+    bool loaded;
+};
+
+/*
+ * Rows R1 to R6.  CFGS_OK: the other bank is current.  CFGS_ERR_NO_SPACE, _MEMORY, _SYSTEM: nothing has changed.
+ */
+int publisher_rebuild(cfgs_publisher *publisher, const struct rebuild *rebuild);
+
+/* ---- publisher_update.c ---- */
+
+/* Find where the change's key stands in the live bank; *found is its newest record if the result is 1. */
+int change_locate(cfgs_publisher *publisher, const cfgs_batch *batch, struct change *change, struct record *found);
+
+/* Publish a staged batch: drop what changes nothing, then update or bulk load.  *changes: IDs taken. */
+int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *changes);
+
+/* ---- publisher_threads.c ---- */
+
+int helpers_start(cfgs_publisher *publisher, bool wake_thread);
+void helpers_stop(cfgs_publisher *publisher);
+void publisher_beat(cfgs_publisher *publisher);
+
+/* Row U5. */
+void publisher_wake(cfgs_publisher *publisher);
+
+/* ---- batch.c ---- */
+
+int batch_stage(cfgs_batch *batch, const struct record_input *input);
+void batch_reset(cfgs_batch *batch);
+void batch_free(cfgs_batch *batch);
+
+/* Counters are for people: relaxed, and only the producer writes them. */
+static inline void count(cfgs_word *counter, uint64_t more)
+{
+    /* [counters] relaxed: numbers for people; nothing is ordered by them. */
+    word_store_relaxed(counter, word_load_relaxed(counter) + more);
+}
+
+#endif

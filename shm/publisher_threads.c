@@ -1,0 +1,148 @@
+/*
+ * publisher_threads.c: the heartbeat, and waking readers.
+ *
+ * Waking everybody costs the caller as much as there are sleepers (milliseconds for hundreds), so a commit only bumps the
+ * futex word and, if the wake thread sleeps, kicks that; it then wakes all, once for however many commits came meanwhile.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "arena_lock.h"
+#include "detail.h"
+#include "futex.h"
+#include "publisher_private.h"
+#include <sched.h>
+#include <signal.h>
+
+static uint64_t now_ns(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void publisher_beat(cfgs_publisher *publisher)
+{
+    struct arena_header *header = publisher->file.header;
+
+    count(&header->beat, 1);
+    /* [beat] relaxed: a stamp for staleness of seconds; nothing is ordered by it. */
+    word_store_relaxed(&header->beat_ns, now_ns(CLOCK_BOOTTIME));
+}
+
+/* A reader with a read lock may have kept us from the signal lock so far. */
+static void try_signal_lock(cfgs_publisher *publisher)
+{
+    struct arena_header *header = publisher->file.header;
+
+    /* [state] relaxed: readers use it together with a probe of the lock itself. */
+    if (word_load_relaxed(&header->signal_lock) == 0 && arena_signal_lock(publisher->file.fd))
+        word_store_relaxed(&header->signal_lock, 1);
+}
+
+static void *beat_main(void *argument)
+{
+    cfgs_publisher *publisher = argument;
+    const struct timespec interval = {.tv_nsec = HEARTBEAT_INTERVAL_MS * 1000000L};
+
+    /* [private] acquire: pairs with the release in helpers_stop(). */
+    while (word32_load_acquire(&publisher->helpers.stop) == 0) {
+        publisher_beat(publisher);
+        if (publisher->named)
+            try_signal_lock(publisher);
+        futex_wait_private(&publisher->helpers.stop, 0, &interval);
+    }
+    return NULL;
+}
+
+static void *wake_main(void *argument)
+{
+    cfgs_publisher *publisher = argument;
+    struct helpers *helpers = &publisher->helpers;
+    const cfgs_word32 *word = &publisher->file.header->wake;
+    /* As batch work this thread does not take the processor from the committer it was kicked by. */
+    const struct sched_param no_priority = {0};
+    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &no_priority);
+
+    /* [private] acquire: pairs with the release in helpers_stop(). */
+    for (uint32_t woken = word32_load_acquire(word); word32_load_acquire(&helpers->stop) == 0;) {
+        /* [park] seq_cst, against the bump and the look at `parked` in publisher_wake(): of the two sides at least one
+         * sees the other's store, so either the committer kicks or we see its bump.  With acquire and release alone both
+         * could miss, and readers would sleep on until their bound.  An exchange, so that a kick of helpers_stop() that
+         * came just before is read, and `stop` with it. */
+        (void)atomic_exchange_explicit(&helpers->parked, 1, memory_order_seq_cst);
+        uint32_t now = atomic_load_explicit(word, memory_order_seq_cst);
+        if (now == woken && word32_load_acquire(&helpers->stop) == 0)
+            futex_wait_private(&helpers->parked, 1, NULL);
+        /* [park] relaxed: a kick that comes now finds 0 and is not needed: the word is read again below. */
+        atomic_store_explicit(&helpers->parked, 0, memory_order_relaxed);
+        /* [park] seq_cst: after `parked`, so that a bump which found 0 is seen here. */
+        now = atomic_load_explicit(word, memory_order_seq_cst);
+        if (now != woken)
+            futex_wake_shared(word);
+        woken = now;
+    }
+    return NULL;
+}
+
+void publisher_wake(cfgs_publisher *publisher)
+{
+    struct helpers *helpers = &publisher->helpers;
+    cfgs_word32 *word = &publisher->file.header->wake;
+
+    /* [wake U5] our own word: relaxed would do for the load. */
+    uint32_t bumped = word32_load_acquire(word) + 1;
+    STORE_STEP();
+    /* [wake U5] release, after the commit, or a reader could see the new word, the old state, and sleep.  [park] seq_cst
+     * against the wake thread, see wake_main(). */
+    atomic_store_explicit(word, bumped, memory_order_seq_cst);
+    if (!helpers->waking)
+        futex_wake_shared(word);
+    /* [park] seq_cst: see wake_main(). The exchange lets one of many commits do the kick. */
+    else if (atomic_load_explicit(&helpers->parked, memory_order_seq_cst) == 1 &&
+             atomic_exchange_explicit(&helpers->parked, 0, memory_order_seq_cst) == 1)
+        futex_wake_private(&helpers->parked);
+}
+
+/* A helper thread must not run the application's signal handlers. */
+static int start(pthread_t *thread, void *(*body)(void *), cfgs_publisher *publisher)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(thread, NULL, body, publisher);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return error;
+}
+
+int helpers_start(cfgs_publisher *publisher, bool wake_thread)
+{
+    struct helpers *helpers = &publisher->helpers;
+    int error = start(&helpers->beat_thread, beat_main, publisher);
+
+    helpers->beating = error == 0;
+    if (error == 0 && wake_thread) {
+        error = start(&helpers->wake_thread, wake_main, publisher);
+        helpers->waking = error == 0;
+    }
+    if (error == 0)
+        return CFGS_OK;
+    helpers_stop(publisher);
+    return detail_set(&publisher->detail, CFGS_ERR_SYSTEM, error, "starting a helper thread");
+}
+
+void helpers_stop(cfgs_publisher *publisher)
+{
+    struct helpers *helpers = &publisher->helpers;
+
+    /* [private] release: pairs with the acquire loads in the threads. */
+    word32_store_release(&helpers->stop, 1);
+    futex_wake_private(&helpers->stop);
+    if (helpers->beating)
+        pthread_join(helpers->beat_thread, NULL);
+    if (helpers->waking) {
+        /* [park] seq_cst: as a commit's kick; the thread then sees `stop`. */
+        atomic_store_explicit(&helpers->parked, 0, memory_order_seq_cst);
+        futex_wake_private(&helpers->parked);
+        pthread_join(helpers->wake_thread, NULL);
+    }
+    helpers->beating = helpers->waking = false;
+}

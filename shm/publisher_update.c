@@ -1,0 +1,340 @@
+/*
+ * publisher_update.c: committing a batch: rows U0 to U5 of the protocol.
+ *
+ * Everything that can fail happens before the first shared store: changes that change nothing are dropped, and heap and
+ * index room for the whole batch is there (by a rebuild, if need be).  Then records, ring slots, cells, and the commit: one
+ * store of bank.sequence, which makes state and events visible together.  From the first cell on there is no way back,
+ * and nothing left that could fail.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "detail.h"
+#include "publisher_private.h"
+#include <configstream/error.h>
+
+/* ---- finding ----------------------------------------------------------------------------------------------------- */
+
+static struct lookup image_lookup(const char *image, uint64_t hash)
+{
+    struct record_head head;
+    memcpy(&head, image, sizeof head);
+    return (struct lookup){image + sizeof head, head.key_length, hash};
+}
+
+int change_locate(cfgs_publisher *publisher, const cfgs_batch *batch, struct change *change, struct record *found)
+{
+    struct lookup lookup = image_lookup(change_image(batch, change), change->hash);
+
+    change->cell = change->hash & (publisher->index.capacity - 1);
+    int result = index_find(&publisher->index, &lookup, &change->cell, found);
+    change->prev = result == 1 ? found->offset : 0;
+    change->old_bytes = result == 1 && !(found->head.flags & RECORD_TOMBSTONE) ? found->bytes : 0;
+    return result;
+}
+
+/* Would it change the merged view? */
+static int drop_if_no_change(cfgs_publisher *publisher, const cfgs_batch *batch, struct change *change)
+{
+    struct record found;
+    int result = change_locate(publisher, batch, change, &found);
+
+    if (result < 0)
+        return result;
+    if (change->removes)
+        change->dropped = change->old_bytes == 0;
+    else
+        change->dropped = change->old_bytes != 0 && record_same_setting(&found, change_image(batch, change));
+    return CFGS_OK;
+}
+
+/* ---- one change per key ------------------------------------------------------------------------------------------ */
+
+static bool same_key(const cfgs_batch *batch, const struct change *a, const struct change *b)
+{
+    struct lookup ka = image_lookup(change_image(batch, a), a->hash), kb = image_lookup(change_image(batch, b), b->hash);
+    return a->hash == b->hash && ka.length == kb.length && memcmp(ka.key, kb.key, ka.length) == 0;
+}
+
+/* A table of the batch's keys: slot = number of the change + 1, open addressing. */
+struct key_table {
+    uint32_t *slots;
+    uint64_t mask;
+};
+
+static int key_table_make(cfgs_publisher *publisher, size_t count, struct key_table *table)
+{
+    uint64_t capacity = 16;
+
+    if (count >= UINT32_MAX / 2)
+        return detail_set(&publisher->detail, CFGS_ERR_TOO_LARGE, 0, "a batch of %zu changes is too large", count);
+    while (capacity < 2 * count)
+        capacity *= 2;
+    table->slots = calloc(capacity, sizeof *table->slots);
+    table->mask = capacity - 1;
+    if (table->slots == NULL)
+        return detail_set(&publisher->detail, CFGS_ERR_MEMORY, 0, "out of memory");
+    return CFGS_OK;
+}
+
+/* Of several changes to one key the last counts. */
+static void drop_earlier(cfgs_batch *batch, struct key_table *table)
+{
+    struct change *changes = batch_changes(batch);
+
+    for (size_t i = 0; i < batch_count(batch); i++) {
+        uint64_t at = changes[i].hash & table->mask;
+        while (table->slots[at] != 0 && !same_key(batch, &changes[table->slots[at] - 1], &changes[i]))
+            at = (at + 1) & table->mask;
+        if (table->slots[at] != 0)
+            changes[table->slots[at] - 1].dropped = true;
+        table->slots[at] = (uint32_t)(i + 1);
+    }
+}
+
+static bool table_has(const struct key_table *table, const cfgs_batch *batch, const struct record *record)
+{
+    for (uint64_t at = record->head.hash & table->mask; table->slots[at] != 0; at = (at + 1) & table->mask) {
+        const struct change *change = &batch_changes(batch)[table->slots[at] - 1];
+        struct lookup key = image_lookup(change_image(batch, change), change->hash);
+        if (change->hash == record->head.hash && record_key_is(record, key.key, key.length))
+            return true;
+    }
+    return false;
+}
+
+/* A batch that is the whole state removes every key it does not name. */
+static int stage_removals(cfgs_publisher *publisher, cfgs_batch *batch, const struct key_table *table)
+{
+    struct record record;
+    uint64_t number = 0;
+    cfgs_view view;
+    int more;
+
+    publisher_own_view(publisher, &view);
+    while ((more = bank_view_next(&view, &number, &record)) == 1) {
+        struct record_input removal = {.key = {record_key_text(&record), record.head.key_length},
+                                       .unset_source = record.head.source <= CFGS_SOURCE_COUNT ? record.head.source
+                                                                                              : CFGS_SOURCE_UNKNOWN,
+                                       .hash = record.head.hash};
+        int err = table_has(table, batch, &record) ? CFGS_OK : batch_stage(batch, &removal);
+        if (err != CFGS_OK)
+            return err;
+    }
+    return more;
+}
+
+static int settle_keys(cfgs_publisher *publisher, cfgs_batch *batch)
+{
+    struct key_table table = {NULL, 0};
+
+    if (batch_count(batch) < 2 && !batch->replace)
+        return CFGS_OK;
+    int err = key_table_make(publisher, batch_count(batch), &table);
+    if (err != CFGS_OK)
+        return err;
+    drop_earlier(batch, &table);
+    if (batch->replace)
+        err = stage_removals(publisher, batch, &table);
+    free(table.slots);
+    return err;
+}
+
+/* ---- the sum of a batch ------------------------------------------------------------------------------------------ */
+
+struct sum {
+    uint64_t changes, new_keys, bytes; /* IDs, cells and heap bytes the batch needs */
+    uint64_t settings, live_bytes;     /* of the state after it */
+};
+
+static int sum_up(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *sum)
+{
+    *sum = (struct sum){.settings = publisher->settings, .live_bytes = publisher->live_bytes};
+    for (size_t i = 0; i < batch_count(batch); i++) {
+        struct change *change = &batch_changes(batch)[i];
+        int err = change->dropped ? CFGS_OK : drop_if_no_change(publisher, batch, change);
+        if (err != CFGS_OK)
+            return detail_set(&publisher->detail, err, 0, "the arena %s is damaged", publisher->name.path);
+        if (change->dropped)
+            continue;
+        sum->changes++;
+        sum->bytes += change->bytes;
+        sum->new_keys += change->prev == 0;
+        sum->settings += !change->removes;
+        sum->settings -= change->old_bytes != 0;
+        sum->live_bytes += change->removes ? 0 : change->bytes;
+        sum->live_bytes -= change->old_bytes;
+    }
+    return CFGS_OK;
+}
+
+/* ---- bulk -------------------------------------------------------------------------------------------------------- */
+
+static int bulk_load(cfgs_publisher *publisher, cfgs_batch *batch, const struct sum *sum)
+{
+    struct arena_counters *counters = &publisher->file.header->counters;
+    cfgs_view view;
+
+    publisher_own_view(publisher, &view);
+    struct rebuild rebuild = {.source = &view,
+                              .load = batch,
+                              .sequence = batch->at != 0 ? batch->at : publisher->sequence + sum->changes,
+                              .settings = sum->settings,
+                              .live_bytes = sum->live_bytes,
+                              .loaded = true};
+    int err = publisher_rebuild(publisher, &rebuild);
+    if (err != CFGS_OK)
+        return err;
+    count(&counters->loads, 1);
+    count(&counters->lapped_hints, 1);
+    return CFGS_OK;
+}
+
+/* ---- updates ----------------------------------------------------------------------------------------------------- */
+
+/* Row U0: room for the whole batch. */
+static int make_room(cfgs_publisher *publisher, cfgs_batch *batch, const struct sum *sum)
+{
+    struct record found;
+    cfgs_view view;
+
+    if (sum->bytes <= publisher->heap_end - publisher->bump &&
+        publisher->cells_used + sum->new_keys <= publisher->index.capacity / 10 * 7)
+        return CFGS_OK;
+    publisher_own_view(publisher, &view);
+    struct rebuild rebuild = {.source = &view,
+                              .sequence = publisher->sequence,
+                              .settings = publisher->settings,
+                              .live_bytes = publisher->live_bytes,
+                              .extra_settings = sum->new_keys,
+                              .extra_bytes = sum->bytes,
+                              .loaded = publisher->loaded};
+    int err = publisher_rebuild(publisher, &rebuild);
+    for (size_t i = 0; err == CFGS_OK && i < batch_count(batch); i++) {
+        struct change *change = &batch_changes(batch)[i];
+        if (!change->dropped && change_locate(publisher, batch, change, &found) < 0)
+            err = CFGS_ERR_CORRUPT;
+    }
+    return err;
+}
+
+/* Row U1. */
+static void write_records(cfgs_publisher *publisher, cfgs_batch *batch)
+{
+    uint64_t sequence = publisher->sequence;
+
+    for (size_t i = 0; i < batch_count(batch); i++) {
+        struct change *change = &batch_changes(batch)[i];
+        char *image = change_image(batch, change);
+        struct record_head head;
+        if (change->dropped)
+            continue;
+        memcpy(&head, image, sizeof head);
+        head.sequence = ++sequence;
+        head.prev = change->prev;
+        memcpy(image, &head, sizeof head);
+        /* [commit U1] relaxed: unreachable until the cell's release in update_cells(). */
+        words_store(arena_words(publisher, publisher->bump), image, change->bytes);
+        change->offset = publisher->bump / 8;
+        publisher->bump += change->bytes;
+    }
+}
+
+/* Row U2: before the commit, or a slot left by a dead update would be taken as this ID. */
+static void write_slots(cfgs_publisher *publisher, const cfgs_batch *batch)
+{
+    struct arena_header *header = publisher->file.header;
+    struct ring_slot *slots = (struct ring_slot *)(void *)((char *)header + header->ring_at);
+    uint64_t sequence = publisher->sequence;
+
+    for (size_t i = 0; i < batch_count(batch); i++) {
+        const struct change *change = &batch_changes(batch)[i];
+        struct ring_entry entry = {route_make(publisher->generation, publisher->bank), change->offset, change->bytes};
+        if (change->dropped)
+            continue;
+        sequence++;
+        ring_publish(&slots[sequence & (header->ring_slots - 1)], sequence, &entry);
+    }
+}
+
+/* Row U3.  A new key's cell may have been taken by another new key of this batch: probe on. */
+static void update_cells(cfgs_publisher *publisher, cfgs_batch *batch)
+{
+    uint64_t mask = publisher->index.capacity - 1;
+
+    for (size_t i = 0; i < batch_count(batch); i++) {
+        struct change *change = &batch_changes(batch)[i];
+        if (change->dropped)
+            continue;
+        /* [commit U3] relaxed: our own words. */
+        while (change->prev == 0 && word_load_relaxed(index_cell(&publisher->index, change->cell)) != 0)
+            change->cell = (change->cell + 1) & mask;
+        /* [commit U3] release: a reader may follow the cell before the commit; the record's sequence and prev must be
+         * there, or a stale 0 passes its filter.  Pairs with the acquire in index_find(). */
+        word_store_release(arena_words(publisher, publisher->index.at) + change->cell,
+                           cell_make(change->hash, change->offset));
+    }
+}
+
+/* Row U4. */
+static void update_commit(cfgs_publisher *publisher, const struct sum *sum)
+{
+    publisher->sequence += sum->changes;
+    publisher->cells_used += sum->new_keys;
+    publisher->settings = sum->settings;
+    publisher->live_bytes = sum->live_bytes;
+    /* [commit U4] release: the commit point.  Brings records, slots and cells along for whoever acquires this ID. */
+    word_store_release(&live_bank(publisher)->sequence, publisher->sequence);
+}
+
+static int update(cfgs_publisher *publisher, cfgs_batch *batch, const struct sum *sum)
+{
+    int err = make_room(publisher, batch, sum);
+    if (err != CFGS_OK)
+        return err;
+    write_records(publisher, batch);
+    write_slots(publisher, batch);
+    update_cells(publisher, batch);
+    update_commit(publisher, sum);
+    return CFGS_OK;
+}
+
+/* ---- commit ------------------------------------------------------------------------------------------------------ */
+
+static void show_numbers(cfgs_publisher *publisher, uint64_t changes)
+{
+    struct arena_counters *counters = &publisher->file.header->counters;
+
+    count(&counters->updates, changes);
+    count(&counters->batches, 1);
+    /* [counters] relaxed: numbers for people. */
+    word_store_relaxed(&counters->settings, publisher->settings);
+    word_store_relaxed(&counters->heap_used, publisher->bump - publisher->heap_at);
+    word_store_relaxed(&counters->index_used, publisher->cells_used);
+}
+
+int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *changes)
+{
+    struct sum sum;
+
+    if (batch->at != 0 && batch->at <= publisher->sequence)
+        return detail_set(&publisher->detail, CFGS_ERR_INVALID, 0,
+                          "sequence %llu is not above the last one, %llu", (unsigned long long)batch->at,
+                          (unsigned long long)publisher->sequence);
+    int err = settle_keys(publisher, batch);
+    if (err == CFGS_OK)
+        err = sum_up(publisher, batch, &sum);
+    if (err != CFGS_OK)
+        return err;
+    uint64_t before = publisher->sequence;
+    bool bulk = !publisher->loaded || batch->at != 0 || sum.changes > publisher->geometry.ring_slots / 2;
+    if (!bulk && sum.changes == 0) {
+        *changes = 0;
+        return CFGS_OK;
+    }
+    err = bulk ? bulk_load(publisher, batch, &sum) : update(publisher, batch, &sum);
+    if (err != CFGS_OK)
+        return err;
+    *changes = publisher->sequence - before;
+    show_numbers(publisher, *changes);
+    publisher_wake(publisher);
+    return CFGS_OK;
+}

@@ -1,0 +1,263 @@
+/* record.c  SPDX-License-Identifier: Apache-2.0 */
+#include "record.h"
+#include "utf8.h"
+#include "wire.h"
+#include <configstream/error.h>
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+/* Do the parts lie where the head says, inside the encoding? */
+static bool head_is_sound(const struct record_head *head)
+{
+    if (head->key_length == 0 || head->key_length > CFGS_KEY_MAX_BYTES || head->kind > CFGS_KIND_STRUCT)
+        return false;
+    if (head->encoded_length > RECORD_MAX_BYTES || head->setting_length > head->encoded_length)
+        return false;
+    if (head->value_length > head->setting_length || head->value_at > head->setting_length - head->value_length)
+        return false;
+    if (head->source_length > head->setting_length || head->source_at > head->setting_length - head->source_length)
+        return false;
+    return head->unset_source_length <= head->encoded_length - head->setting_length;
+}
+
+bool record_parse(const cfgs_word *words, uint64_t available, struct record *out)
+{
+    if (available < sizeof out->head)
+        return false;
+    /* [commit V4] relaxed: the cell's acquire brought the record; [recycle V5] a recycled word is thrown away there. */
+    words_load(&out->head, words, sizeof out->head);
+    if (!head_is_sound(&out->head))
+        return false;
+    out->bytes = record_bytes(out->head.key_length, out->head.encoded_length);
+    if (out->bytes > available)
+        return false;
+    out->key = words + sizeof(struct record_head) / 8;
+    out->encoding = record_key_text(out) + (out->head.key_length / 8 + 1) * 8;
+    return true;
+}
+
+bool record_open(const void *base, uint64_t mapped, uint64_t offset, struct record *out)
+{
+    /* Nothing here can wrap, whatever the bytes say: an offset has 40 bits. */
+    if (offset == 0 || offset > CELL_OFFSET_MASK || offset * 8 > mapped)
+        return false;
+    out->offset = offset;
+    return record_parse((const cfgs_word *)base + offset, mapped - offset * 8, out);
+}
+
+bool record_key_is(const struct record *record, const char *key, size_t length)
+{
+    uint64_t word;
+    size_t i = 0;
+
+    if (record->head.key_length != length)
+        return false;
+    for (; length - i >= 8; i += 8) {
+        memcpy(&word, key + i, 8);
+        /* [commit V4] relaxed: immutable under the cell's acquire; [recycle V5] checks for reuse. */
+        if (word_load_relaxed(&record->key[i / 8]) != word)
+            return false;
+    }
+    if (i == length)
+        return true;
+    word = 0;
+    memcpy(&word, key + i, length - i);
+    /* [commit V4] as above; the padding is NUL, so the last word compares whole. */
+    return word_load_relaxed(&record->key[i / 8]) == word;
+}
+
+cfgs_value record_value(const struct record *record)
+{
+    const struct record_head *head = &record->head;
+    cfgs_value value = {.kind = (cfgs_kind)head->kind};
+
+    switch (value.kind) {
+    case CFGS_KIND_BOOL:
+        value.as.boolean = head->scalar != 0;
+        break;
+    case CFGS_KIND_INT:
+        memcpy(&value.as.integer, &head->scalar, 8);
+        break;
+    case CFGS_KIND_DOUBLE:
+        memcpy(&value.as.number, &head->scalar, 8);
+        break;
+    case CFGS_KIND_STRING:
+    case CFGS_KIND_LIST:
+    case CFGS_KIND_STRUCT:
+        value.as.bytes = (cfgs_bytes){record->encoding + head->value_at, head->value_length};
+        break;
+    default:
+        break;
+    }
+    return value;
+}
+
+void record_setting(const struct record *record, cfgs_setting *out)
+{
+    const struct record_head *head = &record->head;
+
+    out->key = (cfgs_bytes){record_key_text(record), head->key_length};
+    out->value = record_value(record);
+    out->source_name = (cfgs_bytes){record->encoding + head->source_at, head->source_length};
+    out->source = head->source;
+    out->flags = head->flags & RECORD_SECRET ? CFGS_SETTING_SECRET : 0;
+    out->sequence = head->sequence;
+}
+
+cfgs_bytes record_unset_source(const struct record *record)
+{
+    const struct record_head *head = &record->head;
+    return (cfgs_bytes){record->encoding + head->encoded_length - head->unset_source_length,
+                        head->unset_source_length};
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+static size_t value_size(const cfgs_value *value)
+{
+    switch (value->kind) {
+    case CFGS_KIND_NULL:
+    case CFGS_KIND_BOOL:
+        return 2;
+    case CFGS_KIND_INT:
+    case CFGS_KIND_DOUBLE:
+        return 9;
+    default:
+        return wire_bytes_size(value->as.bytes.length);
+    }
+}
+
+static char *put_number(char *to, double number)
+{
+    *to++ = (char)VALUE_TAG_NUMBER;
+    memcpy(to, &number, 8);
+    return to + 8;
+}
+
+/* A google.protobuf.Value; *payload is where a text or message ended up. */
+static char *put_value(char *to, const cfgs_value *value, char **payload)
+{
+    unsigned char tag = value->kind == CFGS_KIND_STRING ? VALUE_TAG_STRING
+                        : value->kind == CFGS_KIND_LIST ? VALUE_TAG_LIST
+                                                        : VALUE_TAG_STRUCT;
+    switch (value->kind) {
+    case CFGS_KIND_NULL:
+    case CFGS_KIND_BOOL:
+        *to++ = (char)(value->kind == CFGS_KIND_NULL ? VALUE_TAG_NULL : VALUE_TAG_BOOL);
+        *to++ = value->kind == CFGS_KIND_BOOL && value->as.boolean;
+        return to;
+    case CFGS_KIND_INT:
+        return put_number(to, (double)value->as.integer);
+    case CFGS_KIND_DOUBLE:
+        return put_number(to, value->as.number);
+    default:
+        to = wire_put_bytes(to, tag, value->as.bytes.data, value->as.bytes.length);
+        *payload = to - value->as.bytes.length;
+        return to;
+    }
+}
+
+static int check_input(const struct record_input *input, cfgs_bytes *unset_name)
+{
+    const cfgs_bytes *key = &input->key;
+
+    if (key->length == 0 || key->length > CFGS_KEY_MAX_BYTES)
+        return key->length == 0 ? CFGS_ERR_INVALID : CFGS_ERR_TOO_LARGE;
+    if (memchr(key->data, '\0', key->length) != NULL || !utf8_valid(key->data, key->length))
+        return CFGS_ERR_ENCODING;
+    if (input->source_name.length > CFGS_SOURCE_NAME_MAX_BYTES)
+        return CFGS_ERR_TOO_LARGE;
+    if (!utf8_valid(input->source_name.data, input->source_name.length))
+        return CFGS_ERR_ENCODING;
+    const char *name = cfgs_source_name(input->unset_source);
+    if (name == NULL)
+        return CFGS_ERR_INVALID;
+    *unset_name = (cfgs_bytes){name, strlen(name)};
+    return input->value != NULL ? cfgs_value_check(input->value) : CFGS_OK;
+}
+
+static void set_scalar(struct record_head *head, const cfgs_value *value)
+{
+    if (value->kind == CFGS_KIND_BOOL)
+        head->scalar = value->as.boolean;
+    else if (value->kind == CFGS_KIND_INT)
+        memcpy(&head->scalar, &value->as.integer, 8);
+    else if (value->kind == CFGS_KIND_DOUBLE)
+        memcpy(&head->scalar, &value->as.number, 8);
+}
+
+/* The encoding's fields, at `to`; fills the head's places. */
+static void put_setting(char *to, struct record_head *head, const struct record_input *input, cfgs_bytes unset_name)
+{
+    char *start = to, *payload = NULL;
+
+    if (input->source_name.length > 0) {
+        to = wire_put_bytes(to, WIRE_TAG(1, WIRE_BYTES), input->source_name.data, input->source_name.length);
+        head->source_length = (uint16_t)input->source_name.length;
+        head->source_at = (uint16_t)(to - start - head->source_length);
+    }
+    to = wire_put_bytes(to, WIRE_TAG(2, WIRE_BYTES), input->key.data, input->key.length);
+    if (input->value != NULL) {
+        *to++ = (char)WIRE_TAG(3, WIRE_BYTES);
+        to = wire_put_varint(to, value_size(input->value));
+        to = put_value(to, input->value, &payload);
+        set_scalar(head, input->value);
+        if (payload != NULL) {
+            head->value_at = (uint32_t)(payload - start);
+            head->value_length = (uint32_t)input->value->as.bytes.length;
+        }
+    }
+    head->setting_length = (uint32_t)(to - start);
+    if (unset_name.length > 0) {
+        to = wire_put_bytes(to, WIRE_TAG(WIRE_SETTING_UNSET_SOURCE, WIRE_BYTES), unset_name.data, unset_name.length);
+        head->unset_source_length = (uint16_t)unset_name.length;
+    }
+    head->encoded_length = (uint32_t)(to - start);
+}
+
+static size_t encoding_bound(const struct record_input *input, cfgs_bytes unset_name)
+{
+    size_t size = wire_bytes_size(input->source_name.length) + wire_bytes_size(input->key.length) +
+                  wire_bytes_size(unset_name.length);
+    if (input->value != NULL)
+        size += wire_bytes_size(value_size(input->value));
+    return size;
+}
+
+int record_append(struct buffer *buffer, const struct record_input *input)
+{
+    cfgs_bytes unset_name;
+    int err = check_input(input, &unset_name);
+    if (err != CFGS_OK)
+        return err;
+    size_t room = record_bytes(input->key.length, encoding_bound(input, unset_name));
+    if (!buffer_reserve(buffer, room))
+        return CFGS_ERR_MEMORY;
+    char *image = buffer->data + buffer->length;
+    memset(image, 0, room);
+    struct record_head head = {.hash = input->hash,
+                               .key_length = (uint16_t)input->key.length,
+                               .kind = input->value != NULL ? (uint8_t)input->value->kind : CFGS_KIND_NULL,
+                               .flags = (uint8_t)((input->flags & CFGS_SETTING_SECRET ? RECORD_SECRET : 0) |
+                                                  (input->value == NULL ? RECORD_TOMBSTONE : 0)),
+                               .source = (uint8_t)input->source,
+                               .unset_source = (uint8_t)input->unset_source};
+    char *key = image + sizeof head;
+    memcpy(key, input->key.data, input->key.length);
+    put_setting(key + (input->key.length / 8 + 1) * 8, &head, input, unset_name);
+    memcpy(image, &head, sizeof head);
+    buffer->length += record_bytes(head.key_length, head.encoded_length);
+    return CFGS_OK;
+}
+
+bool record_same_setting(const struct record *record, const char *image)
+{
+    struct record_head head;
+    memcpy(&head, image, sizeof head);
+    const char *encoding = image + sizeof head + (head.key_length / 8 + 1) * 8;
+
+    /* The scalar too: two ints beyond 2^53 may share their double. */
+    return head.kind == record->head.kind && head.flags == record->head.flags && head.source == record->head.source &&
+           head.scalar == record->head.scalar && head.setting_length == record->head.setting_length &&
+           memcmp(encoding, record->encoding, head.setting_length) == 0;
+}

@@ -1,0 +1,70 @@
+/*
+ * record.h: one setting as bytes: written by the publisher into private memory, read from the arena.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef CFGS_RECORD_H
+#define CFGS_RECORD_H
+
+#include "buffer.h"
+#include "layout.h"
+#include <configstream/setting.h>
+
+#define RECORD_MAX_BYTES (CFGS_VALUE_MAX_BYTES + 8192u)
+
+/* A record found in (or copied from) an arena: its head by value, its checked parts by pointer. */
+struct record {
+    struct record_head head;
+    uint64_t offset; /* in the arena, units of 8 bytes; 0 for a private copy */
+    const cfgs_word *key;
+    const char *encoding;
+    uint64_t bytes; /* all of it */
+};
+
+/* The key's bytes as text. (_Atomic counts as a qualifier; through the integer the cast is quiet.) */
+static inline const char *record_key_text(const struct record *record)
+{
+    return (const char *)(uintptr_t)record->key;
+}
+
+/* What a record with these lengths takes; the lengths are within their limits. */
+static inline uint64_t record_bytes(uint64_t key_length, uint64_t encoded_length)
+{
+    return sizeof(struct record_head) + (key_length / 8 + 1) * 8 + (encoded_length + 7) / 8 * 8;
+}
+
+/*
+ * The gate from offset to record: order, extent and alignment are checked, and every length inside.  mapped: bytes that
+ * may be touched at base.  False: outside, or not a record.
+ */
+bool record_open(const void *base, uint64_t mapped, uint64_t offset, struct record *out);
+
+/* The same for a record that starts at words, with so many bytes behind it; leaves out->offset alone. */
+bool record_parse(const cfgs_word *words, uint64_t available, struct record *out);
+
+/* Key equality by words; the record's key may be changing under us. */
+bool record_key_is(const struct record *record, const char *key, size_t length);
+
+/* What the API shows; borrowed from the record.  Text pointers were checked by record_open(). */
+void record_setting(const struct record *record, cfgs_setting *out);
+cfgs_value record_value(const struct record *record);
+cfgs_bytes record_unset_source(const struct record *record);
+
+/*
+ * Append the record image of a setting to a private buffer (8-byte aligned), sequence and prev still 0.  A NULL value
+ * makes a tombstone.  CFGS_OK, CFGS_ERR_MEMORY, or what is wrong: CFGS_ERR_INVALID, _TOO_LARGE, _ENCODING.
+ */
+struct record_input {
+    cfgs_bytes key;
+    const cfgs_value *value; /* NULL: the key is gone */
+    int source;
+    cfgs_bytes source_name;
+    int unset_source;
+    unsigned flags; /* CFGS_SETTING_* */
+    uint64_t hash;
+};
+int record_append(struct buffer *buffer, const struct record_input *input);
+
+/* Would a reader see any difference between the image and the record?  (IDs and unset_source aside.) */
+bool record_same_setting(const struct record *record, const char *image);
+
+#endif
