@@ -107,6 +107,16 @@ int arena_grow(struct arena_file *file, uint64_t bytes, cfgs_error_detail *detai
 
 /* ---- creating ---------------------------------------------------------------------------------------------------- */
 
+int arena_permit(int fd, bool set_mode, mode_t mode, bool set_group, gid_t group, cfgs_error_detail *detail)
+{
+    /* Group before mode: chown may clear mode bits.  fchmod, not the creation mode: umask narrows that. */
+    if (set_group && fchown(fd, (uid_t)-1, group) != 0)
+        return detail_set(detail, CFGS_ERR_PERMISSION, errno, "giving the arena to group %u", (unsigned)group);
+    if (set_mode && fchmod(fd, mode) != 0)
+        return detail_set(detail, CFGS_ERR_SYSTEM, errno, "giving the arena mode %04o", (unsigned)mode);
+    return CFGS_OK;
+}
+
 static int open_unnamed(const struct arena_name *name, const struct arena_geometry *geometry, int *out,
                         cfgs_error_detail *detail)
 {
@@ -114,7 +124,12 @@ static int open_unnamed(const struct arena_name *name, const struct arena_geomet
 
     if (name == NULL) {
         *out = memfd_create("configstream", MFD_CLOEXEC);
-        return *out < 0 ? detail_set(detail, CFGS_ERR_SYSTEM, errno, "memfd_create") : CFGS_OK;
+        /* Born with mode 0777, which our own reader would not trust. */
+        if (*out >= 0 && fchmod(*out, 0600) == 0)
+            return CFGS_OK;
+        if (*out >= 0)
+            close(*out);
+        return detail_set(detail, CFGS_ERR_SYSTEM, errno, "memfd_create");
     }
     int fd = open(name->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -124,11 +139,8 @@ static int open_unnamed(const struct arena_name *name, const struct arena_geomet
     if (fstatfs(fd, &fs) != 0 || (unsigned long)fs.f_type != TMPFS_MAGIC)
         err = detail_set(detail, CFGS_ERR_FILESYSTEM, 0, "%s is not on a tmpfs: use a directory like /dev/shm",
                          name->directory);
-    /* Group before mode: chown may clear mode bits.  fchmod, not the creation mode: umask narrows that. */
-    else if (geometry->set_group && fchown(fd, (uid_t)-1, geometry->group) != 0)
-        err = detail_set(detail, CFGS_ERR_PERMISSION, errno, "giving the arena to group %u", (unsigned)geometry->group);
-    else if (fchmod(fd, geometry->mode) != 0)
-        err = detail_set(detail, CFGS_ERR_SYSTEM, errno, "fchmod");
+    else
+        err = arena_permit(fd, true, geometry->mode, geometry->set_group, geometry->group, detail);
     if (err != CFGS_OK)
         close(fd);
     else
@@ -266,13 +278,22 @@ void arena_wake_readers(struct arena_file *file)
     futex_wake_shared(&file->header->wake);
 }
 
+static void supersede_and_wake(struct arena_file *old)
+{
+    arena_supersede(old);
+    arena_wake_readers(old);
+}
+
 int arena_link(const struct arena_name *name, struct arena_file *file, struct arena_file *old,
                cfgs_error_detail *detail)
 {
     char temporary[ARENA_PATH_BYTES + 32];
 
-    if (link_as(file, name->path) == 0)
+    if (link_as(file, name->path) == 0) {
+        if (old != NULL && old->header != NULL)
+            supersede_and_wake(old);
         return CFGS_OK;
+    }
     if (errno != EEXIST)
         return detail_set(detail, CFGS_ERR_SYSTEM, errno, "giving the arena its name %s", name->path);
     snprintf(temporary, sizeof temporary, "%s.new", name->path);

@@ -53,6 +53,9 @@ static inline uint64_t ring_end(const struct arena_header *header)
 int arena_create(const struct arena_name *name, const struct arena_geometry *geometry, struct arena_file *out,
                  cfgs_error_detail *detail);
 
+/* Set mode and group of an arena's file, each if asked to. */
+int arena_permit(int fd, bool set_mode, mode_t mode, bool set_group, gid_t group, cfgs_error_detail *detail);
+
 /* Give it its name; old: the arena that has the name now (marked superseded and replaced), or NULL. */
 int arena_link(const struct arena_name *name, struct arena_file *file, struct arena_file *old,
                cfgs_error_detail *detail);

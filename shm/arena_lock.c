@@ -101,6 +101,12 @@ int arena_lock_take(const struct arena_name *name, int *out, cfgs_error_detail *
     return detail_set(detail, CFGS_ERR_SYSTEM, 0, "lock file %s keeps being removed", name->lock);
 }
 
+bool arena_lock_is_named(const struct arena_name *name, int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && still_named(name->lock, &st);
+}
+
 void arena_lock_drop(const struct arena_name *name, int fd)
 {
     if (fd < 0)

@@ -13,6 +13,9 @@
 /* CFGS_OK and *fd; CFGS_ERR_LOCKED (detail names the holder), _PERMISSION, _UNTRUSTED, _SYSTEM. */
 int arena_lock_take(const struct arena_name *name, int *fd, cfgs_error_detail *detail);
 
+/* Does the lock's file still have its name?  If not, somebody else can take the lock beside us. */
+bool arena_lock_is_named(const struct arena_name *name, int fd);
+
 /* Remove the lock's file and release it. */
 void arena_lock_drop(const struct arena_name *name, int fd);
 

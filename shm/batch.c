@@ -3,6 +3,8 @@
 #include "publisher_private.h"
 #include <configstream/error.h>
 
+#define BATCH_KEEP_BYTES (UINT64_C(1) << 20)
+
 int batch_stage(cfgs_batch *batch, const struct record_input *input)
 {
     struct change change = {.image_at = batch->images.length, .hash = input->hash, .removes = input->value == NULL};
@@ -31,6 +33,14 @@ void batch_free(cfgs_batch *batch)
 {
     buffer_free(&batch->images);
     buffer_free(&batch->changes);
+}
+
+/* A large batch is rare (a first load, a snapshot, one huge value): its memory is given back. */
+static void end_batch(cfgs_batch *batch)
+{
+    batch_reset(batch);
+    if (batch->images.capacity + batch->changes.capacity > BATCH_KEEP_BYTES)
+        batch_free(batch);
 }
 
 static int stage_set(cfgs_batch *batch, const cfgs_setting *setting, int unset_source)
@@ -79,7 +89,7 @@ static int commit_single(cfgs_publisher *publisher, int staged, bool *changed)
     uint64_t changes = 0;
     int err = staged == CFGS_OK ? publisher_commit(publisher, &publisher->single, &changes) : staged;
 
-    batch_reset(&publisher->single);
+    end_batch(&publisher->single);
     if (err == CFGS_OK && changed != NULL)
         *changed = changes > 0;
     return err;
@@ -131,13 +141,6 @@ void cfgs_batch_replace(cfgs_batch *batch)
 void cfgs_batch_at(cfgs_batch *batch, uint64_t sequence)
 {
     batch->at = sequence;
-}
-
-/* A large batch is rare (a first load, a snapshot): its memory is given back. */
-static void end_batch(cfgs_batch *batch)
-{
-    batch_reset(batch);
-    batch_free(batch);
 }
 
 int cfgs_batch_commit(cfgs_batch *batch, uint64_t *changes)

@@ -64,7 +64,7 @@ static bool geometry_fits(const cfgs_publisher_options *options, const struct ar
 /* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 /* The arena as a reader of our own sees it. */
-static void set_own(cfgs_publisher *publisher)
+void publisher_set_own(cfgs_publisher *publisher)
 {
     const struct arena_header *header = publisher->file.header;
     struct attachment *own = &publisher->own;
@@ -84,17 +84,13 @@ static void set_own(cfgs_publisher *publisher)
 }
 
 /* Say who produces; readers may be looking. */
-static void announce(cfgs_publisher *publisher, const cfgs_publisher_options *options)
+void publisher_announce(cfgs_publisher *publisher, const struct arena_info *info)
 {
     struct arena_header *header = publisher->file.header;
-    struct arena_info info = {0};
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(info.origin, sizeof info.origin, "%s", options->origin != NULL ? options->origin : "core-agent");
-    snprintf(info.control_path, sizeof info.control_path, "%s",
-             options->control_path != NULL ? options->control_path : "");
-    info_store(header, &info);
+    info_store(header, info);
     /* [counters] relaxed: for people. */
     word_store_relaxed(&header->pid, (uint64_t)getpid());
     word_store_relaxed(&header->started_ns, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
@@ -108,13 +104,13 @@ static void announce(cfgs_publisher *publisher, const cfgs_publisher_options *op
     word_store_release(&header->state, ARENA_STATE_RUNNING);
 }
 
-static int create(cfgs_publisher *publisher)
+int publisher_create(cfgs_publisher *publisher)
 {
     int err = arena_create(publisher->named ? &publisher->name : NULL, &publisher->geometry, &publisher->file,
                            &publisher->detail);
     if (err != CFGS_OK)
         return err;
-    set_own(publisher);
+    publisher_set_own(publisher);
     return recovery_survey(publisher);
 }
 
@@ -123,7 +119,7 @@ static int create(cfgs_publisher *publisher)
 /* The arena is ours to read in full: where to go on from, and whether its last producer ended cleanly. */
 static bool old_is_sound(cfgs_publisher *old)
 {
-    set_own(old);
+    publisher_set_own(old);
     if (recovery_survey(old) != CFGS_OK)
         return false;
     /* [state] relaxed: no producer is running. */
@@ -132,12 +128,15 @@ static bool old_is_sound(cfgs_publisher *old)
     return true;
 }
 
-static int take_over(cfgs_publisher *publisher, cfgs_publisher *old)
+static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_publisher_options *options)
 {
     publisher->file = old->file;
     old->file = (struct arena_file){.fd = -1};
-    set_own(publisher);
-    int err = recovery_survey(publisher);
+    publisher_set_own(publisher);
+    int err = arena_permit(publisher->file.fd, options->set_mode, options->mode, options->set_group, options->group,
+                           &publisher->detail);
+    if (err == CFGS_OK)
+        err = recovery_survey(publisher);
     if (err == CFGS_OK)
         err = recovery_finish(publisher);
     publisher->start = old->start;
@@ -154,7 +153,7 @@ static int replace(cfgs_publisher *publisher, cfgs_publisher *old, bool sound)
     } else if (old->file.header != NULL && publisher->geometry.base_sequence < old->sequence) {
         publisher->geometry.base_sequence = old->sequence; /* the survey came as far as the ID */
     }
-    int err = create(publisher);
+    int err = publisher_create(publisher);
     if (err == CFGS_OK && sound && publisher->sequence == old->sequence)
         err = recovery_adopt(publisher, old);
     publisher->start = sound ? old->start : CFGS_START_REPLACED;
@@ -170,7 +169,7 @@ static int find_arena(cfgs_publisher *publisher, const cfgs_publisher_options *o
 
     if (found == CFGS_ERR_NOT_READY) {
         publisher->start = CFGS_START_NEW;
-        err = create(publisher);
+        err = publisher_create(publisher);
         return err == CFGS_OK ? arena_link(&publisher->name, &publisher->file, NULL, &publisher->detail) : err;
     }
     if (found == CFGS_ERR_UNTRUSTED || found == CFGS_ERR_FEATURE || found == CFGS_ERR_PERMISSION ||
@@ -183,7 +182,7 @@ static int find_arena(cfgs_publisher *publisher, const cfgs_publisher_options *o
      * died before the rename. */
     if (sound && word_load_relaxed(&old.file.header->state) != ARENA_STATE_SUPERSEDED &&
         geometry_fits(options, &publisher->geometry, old.file.header)) {
-        err = take_over(publisher, &old);
+        err = take_over(publisher, &old, options);
     } else {
         cfgs_error_detail reason = publisher->detail;
         err = replace(publisher, &old, sound);
@@ -215,12 +214,17 @@ static int open_parts(cfgs_publisher *publisher, const cfgs_publisher_options *o
         if (err == CFGS_OK)
             err = find_arena(publisher, options);
     } else {
-        err = create(publisher);
+        err = publisher_create(publisher);
     }
     if (err != CFGS_OK)
         return err;
-    announce(publisher, options);
-    err = helpers_start(publisher, !options->no_wake_thread);
+    struct arena_info info = {0};
+    snprintf(info.origin, sizeof info.origin, "%s", options->origin != NULL ? options->origin : "core-agent");
+    snprintf(info.control_path, sizeof info.control_path, "%s",
+             options->control_path != NULL ? options->control_path : "");
+    publisher_announce(publisher, &info);
+    publisher->wake_thread = !options->no_wake_thread;
+    err = helpers_start(publisher);
     if (err == CFGS_OK)
         publisher_wake(publisher); /* row C4: a dead producer may have committed without waking */
     return err;

@@ -57,6 +57,7 @@ struct helpers {
 struct cfgs_publisher {
     struct arena_name name;
     bool named; /* has a name and a lock */
+    bool wake_thread;
     int lock_fd;
     struct arena_file file;
     struct arena_geometry geometry;
@@ -91,6 +92,17 @@ static inline cfgs_word *arena_words(cfgs_publisher *publisher, uint64_t offset_
 void publisher_own_view(cfgs_publisher *publisher, cfgs_view *view);
 
 
+/* ---- publisher_open.c ---- */
+
+/* The arena as a reader of our own sees it; geometry as the header has it. */
+void publisher_set_own(cfgs_publisher *publisher);
+
+/* A new, unnamed, empty arena of publisher->geometry. */
+int publisher_create(cfgs_publisher *publisher);
+
+/* Say who produces; readers may be looking. */
+void publisher_announce(cfgs_publisher *publisher, const struct arena_info *info);
+
 /* ---- rebuild.c ---- */
 
 /* What goes into the other bank: the live records of a view, with the changes of a batch (or none) laid over. */
@@ -118,7 +130,7 @@ int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *cha
 
 /* ---- publisher_threads.c ---- */
 
-int helpers_start(cfgs_publisher *publisher, bool wake_thread);
+int helpers_start(cfgs_publisher *publisher);
 void helpers_stop(cfgs_publisher *publisher);
 void publisher_beat(cfgs_publisher *publisher);
 

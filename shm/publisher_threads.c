@@ -113,13 +113,15 @@ static int start(pthread_t *thread, void *(*body)(void *), cfgs_publisher *publi
     return error;
 }
 
-int helpers_start(cfgs_publisher *publisher, bool wake_thread)
+int helpers_start(cfgs_publisher *publisher)
 {
     struct helpers *helpers = &publisher->helpers;
+    /* [private] relaxed by nature: no helper is running. */
+    word32_store_release(&helpers->stop, 0);
     int error = start(&helpers->beat_thread, beat_main, publisher);
 
     helpers->beating = error == 0;
-    if (error == 0 && wake_thread) {
+    if (error == 0 && publisher->wake_thread) {
         error = start(&helpers->wake_thread, wake_main, publisher);
         helpers->waking = error == 0;
     }

@@ -9,6 +9,9 @@
 #include "reader_private.h"
 #include <errno.h>
 
+/* Times a wait finds no live bank before it says so: a producer that rebuilds is faster, damage is not. */
+#define BUSY_ROUNDS 10
+
 uint64_t clock_ns(clockid_t clock)
 {
     struct timespec ts;
@@ -82,6 +85,7 @@ void cfgs_reader_interrupt(cfgs_reader *reader)
 int cfgs_reader_wait_ready(cfgs_reader *reader, int timeout_ms)
 {
     uint64_t deadline = deadline_after_ms(timeout_ms);
+    int busy = 0;
 
     if (fork_guard_forked(&reader->guard))
         return CFGS_ERR_FORKED;
@@ -101,7 +105,7 @@ int cfgs_reader_wait_ready(cfgs_reader *reader, int timeout_ms)
             seen = word32_load_acquire(word);
             err = bank_view_begin(attachment, &view);
         }
-        if (err != CFGS_ERR_NOT_READY && err != CFGS_ERR_BUSY)
+        if (err != CFGS_ERR_NOT_READY && (err != CFGS_ERR_BUSY || ++busy == BUSY_ROUNDS))
             return err;
         if (clock_ns(CLOCK_MONOTONIC) >= deadline)
             return CFGS_ERR_TIMEOUT;

@@ -26,6 +26,9 @@ uint64_t cfgs_reader_sequence(const cfgs_reader *reader)
 #define LOOK_NOTHING 1 /* no event is ready */
 #define LOOK_AGAIN 2   /* something changed under us: at once once more */
 
+/* Looks without an event or a sleep between; more than any producer can spoil, so that damage does not spin for ever. */
+#define LOOK_ROUNDS 1000
+
 /* ---- snapshots --------------------------------------------------------------------------------------------------- */
 
 static int deliver_snapshot(cfgs_reader *reader, const struct attachment *attachment, cfgs_event *event)
@@ -193,6 +196,7 @@ int cfgs_reader_next(cfgs_reader *reader, cfgs_event *event, int timeout_ms)
 {
     uint64_t deadline = timeout_ms > 0 ? deadline_after_ms(timeout_ms) : timeout_ms < 0 ? UINT64_MAX : 0;
     bool drained = false;
+    int rounds = 0;
 
     if (fork_guard_forked(&reader->guard))
         return CFGS_ERR_FORKED;
@@ -216,8 +220,10 @@ int cfgs_reader_next(cfgs_reader *reader, cfgs_event *event, int timeout_ms)
         } else if (result == CFGS_ERR_NOT_READY) {
             result = LOOK_NOTHING;
         }
-        if (result == LOOK_AGAIN)
+        if (result == LOOK_AGAIN && ++rounds < LOOK_ROUNDS)
             continue;
+        if (result == LOOK_AGAIN)
+            result = CFGS_ERR_BUSY;
         if (result != LOOK_NOTHING)
             return result < 0 && result != CFGS_ERR_CLOSED
                        ? detail_set(&reader->detail, result, 0, "%s: %s", reader->name.path, cfgs_strerror(result))
@@ -235,5 +241,6 @@ int cfgs_reader_next(cfgs_reader *reader, cfgs_event *event, int timeout_ms)
         if (word != NULL && word32_load_acquire(word) == seen)
             reader_check_orphan(reader);
         drained = false;
+        rounds = 0;
     }
 }

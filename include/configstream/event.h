@@ -65,6 +65,7 @@ typedef struct cfgs_event {
  *                                such end; the next call waits for its return.
  *         CFGS_ERR_INTERRUPTED   cfgs_reader_interrupt() was called
  *         CFGS_ERR_MEMORY        the copy buffer could not grow; the cursor has not moved
+ *         CFGS_ERR_BUSY          the live bank was recycled at every one of many looks, or is damaged
  *         CFGS_ERR_FORKED        the reader was opened by another process
  *         CFGS_ERR_CORRUPT       the arena contradicts itself; a later call may succeed once it was replaced
  *         or an attach error as cfgs_reader_open(), when the arena was replaced by something that is none

@@ -39,9 +39,9 @@ typedef struct cfgs_publisher_options {
     const char *arena_path;  /**< as cfgs_reader_options */
     const char *origin;      /**< base name of the main file, at most 255 bytes; default "core-agent" */
     const char *control_path; /**< control socket to advertise, at most 107 bytes; default none */
-    bool set_mode;           /**< use mode below instead of 0640 */
-    mode_t mode;             /**< of a new arena; no write bit for group or others */
-    bool set_group;          /**< give a new arena to this group */
+    bool set_mode;           /**< use mode below; otherwise a new arena has 0640 and an old one keeps its mode */
+    mode_t mode;             /**< no write bit for group or others */
+    bool set_group;          /**< give the arena to the group below */
     gid_t group;
     uint32_t ring_slots;     /**< history in updates, rounded up to a power of two; default 4,096 */
     uint64_t max_size;       /**< bytes the arena may grow to; readers reserve that much address space; default 1 GiB */
@@ -102,6 +102,20 @@ CFGS_API CFGS_NODISCARD int cfgs_publisher_set(cfgs_publisher *publisher, const 
                                                int unset_source, bool *changed);
 CFGS_API CFGS_NODISCARD int cfgs_publisher_remove(cfgs_publisher *publisher, const char *key, size_t length,
                                                   int unset_source, bool *changed);
+
+/**
+ * Look after the names: a cleaner (or a person) may have removed the arena or its lock under a running producer.
+ *
+ * To be called now and then, once a second, say.  If the arena's name is gone, or another file has it, a new arena with
+ * the same settings and IDs takes the name, and the old one is marked superseded, so that its readers move on.  If the
+ * lock's name is gone, the lock is taken anew.
+ *
+ * @param moved  out, may be NULL: whether there is a new arena.
+ * @return CFGS_OK; CFGS_ERR_LOCKED: the lock was removed and another producer has it now, so stop; CFGS_ERR_INVALID: a
+ *         batch is open; CFGS_ERR_NO_SPACE and others as cfgs_publisher_open(): nothing has changed, try again.
+ * Cost: two system calls while all is well.
+ */
+CFGS_API CFGS_NODISCARD int cfgs_publisher_keep_names(cfgs_publisher *publisher, bool *moved);
 
 /* ---- batches --------------------------------------------------------------------------------------------------- */
 

@@ -80,6 +80,7 @@ CFGS_API void cfgs_reader_close(cfgs_reader *reader);
  * @return CFGS_OK           reads will find the configuration
  *         CFGS_ERR_TIMEOUT  none came in time
  *         CFGS_ERR_INTERRUPTED, CFGS_ERR_FORKED
+ *         CFGS_ERR_BUSY     no live bank was found over and over: the arena is damaged
  *         or what is wrong with the file that is there, as cfgs_reader_open()
  */
 CFGS_API CFGS_NODISCARD int cfgs_reader_wait_ready(cfgs_reader *reader, int timeout_ms);

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# check.sh: build and test everything on Debian 12, as root or with sudo.  SPDX-License-Identifier: Apache-2.0
+#
+#   ./check.sh              install what is missing, build and test: release, asan, tsan
+#   ./check.sh release      only the presets named
+#
+# Stops at the first failure.  Ends with ctest's own summary.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+packages=(build-essential cmake ninja-build pkg-config g++ python3 libyaml-dev libjansson-dev libprotobuf-c-dev
+          protobuf-c-compiler protobuf-compiler libxxhash-dev libcriterion-dev liblmdb-dev spin)
+presets=("$@")
+[ ${#presets[@]} -gt 0 ] || presets=(release asan tsan)
+
+say() { printf '\n== %s\n' "$*"; }
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  say "installing ${missing[*]}"
+  sudo=
+  [ "$(id -u)" -eq 0 ] || sudo=sudo
+  $sudo apt-get update -q
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends "${missing[@]}"
+fi
+
+for preset in "${presets[@]}"; do
+  say "$preset: configure and build"
+  cmake --preset "$preset" -DCFGS_WARNINGS_AS_ERRORS=ON
+  cmake --build --preset "$preset"
+done
+for preset in "${presets[@]}"; do
+  say "$preset: test"
+  ctest --preset "$preset" -j "$(nproc)" --no-tests=error
+done
