@@ -1,5 +1,6 @@
 /* get.c: point reads by key.  SPDX-License-Identifier: Apache-2.0 */
 #include "point_read.h"
+#include "value_copy.h"
 #include <stdlib.h>
 
 /* ---- scalars ----------------------------------------------------------------------------------------------------- */
@@ -22,16 +23,35 @@ int take_double(const struct record *record, union taken *out)
     return cfgs_value_get_double(&value, &out->number);
 }
 
+/* The value with a short text copied to private memory, for parsing; a longer text is no duration or size. */
+#define UNITS_TEXT_BYTES 128
+
+static int stable_value(const struct record *record, char text[UNITS_TEXT_BYTES], cfgs_value *out)
+{
+    *out = record_value(record);
+    if (out->kind != CFGS_KIND_STRING)
+        return CFGS_OK;
+    if (out->as.bytes.length > UNITS_TEXT_BYTES)
+        return CFGS_ERR_SYNTAX;
+    record_copy_out(record, record->head.value_at, out->as.bytes.length, text);
+    out->as.bytes.data = text;
+    return CFGS_OK;
+}
+
 int take_duration(const struct record *record, union taken *out)
 {
-    cfgs_value value = record_value(record);
-    return cfgs_value_get_duration(&value, &out->integer);
+    char text[UNITS_TEXT_BYTES];
+    cfgs_value value;
+    int err = stable_value(record, text, &value);
+    return err == CFGS_OK ? cfgs_value_get_duration(&value, &out->integer) : err;
 }
 
 int take_size(const struct record *record, union taken *out)
 {
-    cfgs_value value = record_value(record);
-    return cfgs_value_get_size(&value, &out->bytes);
+    char text[UNITS_TEXT_BYTES];
+    cfgs_value value;
+    int err = stable_value(record, text, &value);
+    return err == CFGS_OK ? cfgs_value_get_size(&value, &out->bytes) : err;
 }
 
 static int take_source(const struct record *record, union taken *out)
@@ -123,7 +143,12 @@ int cfgs_get_sequence(cfgs_reader *reader, const char *key, uint64_t *sequence)
 static int take_copy(const struct record *record, union taken *out)
 {
     cfgs_value value = record_value(record);
-    return cfgs_value_copy(&value, &out->copy);
+    char *bytes;
+
+    int err = value_copy_frame(&value, &out->copy, &bytes);
+    if (err == CFGS_OK && bytes != NULL)
+        record_copy_out(record, record->head.value_at, record->head.value_length, bytes);
+    return err;
 }
 
 static void drop_copy(union taken *taken)
@@ -143,6 +168,7 @@ int cfgs_get_value(cfgs_reader *reader, const char *key, cfgs_copy **out)
 /* The text is copied straight into the caller's buffer; a round that does not count is overwritten by the next. */
 int cfgs_get_string(cfgs_reader *reader, const char *key, char *buffer, size_t capacity, size_t *length)
 {
+    struct text_target target = {buffer, capacity, length};
     struct lookup lookup = {.key = key};
 
     if (!key_is_valid(key, &lookup.length))
@@ -150,19 +176,14 @@ int cfgs_get_string(cfgs_reader *reader, const char *key, char *buffer, size_t c
     for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
         const struct attachment *attachment;
         struct record record;
-        cfgs_bytes text = {NULL, 0};
         cfgs_view view;
         int err = reader_attachment(reader, &attachment);
         if (err != CFGS_OK || (err = bank_view_begin(attachment, &view)) != CFGS_OK)
             return err;
         lookup.hash = index_hash(key, lookup.length, attachment->hash_seed);
         err = bank_view_find(&view, &lookup, &record);
-        if (err == CFGS_OK) {
-            cfgs_value value = record_value(&record);
-            err = cfgs_value_get_string(&value, &text);
-        }
         if (err == CFGS_OK)
-            err = text_copy_out(text, buffer, capacity, length);
+            err = take_text(&record, &target);
         if (look_counts(reader, &view, err))
             return err;
     }

@@ -102,12 +102,7 @@ static void remember(cfgs_handle *handle, const cfgs_view *view, const struct re
     handle->value = record_value(record);
 }
 
-/* A text needs its copy before validation; buffer is NULL for everything else. */
-struct text_target {
-    char *buffer;
-    size_t capacity, *length;
-};
-
+/* target: for a text; NULL for everything else. */
 static int handle_read(cfgs_handle *handle, take_fn *take, const struct text_target *target, union taken *out)
 {
     for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
@@ -118,15 +113,8 @@ static int handle_read(cfgs_handle *handle, take_fn *take, const struct text_tar
         if (err != CFGS_OK || (err = bank_view_begin(attachment, &view)) != CFGS_OK)
             return err;
         int found = err = find_record(handle, &view, &record);
-        if (err == CFGS_OK && target == NULL) {
-            err = take(&record, out);
-        } else if (err == CFGS_OK) {
-            cfgs_bytes text;
-            cfgs_value value = record_value(&record);
-            err = cfgs_value_get_string(&value, &text);
-            if (err == CFGS_OK)
-                err = text_copy_out(text, target->buffer, target->capacity, target->length);
-        }
+        if (err == CFGS_OK)
+            err = target == NULL ? take(&record, out) : take_text(&record, target);
         if (look_counts(handle->reader, &view, err)) {
             if (found != CFGS_ERR_CORRUPT)
                 remember(handle, &view, &record, found);

@@ -67,15 +67,25 @@ static inline int point_read(cfgs_reader *reader, const char *key, take_fn *take
     return CFGS_ERR_BUSY;
 }
 
+/* Where a text goes; point reads of text copy it before validation. */
+struct text_target {
+    char *buffer;
+    size_t capacity, *length;
+};
+
 /* Copy a text out, with its NUL.  CFGS_ERR_BUFFER if it does not fit; *length is written in both cases. */
-static inline int text_copy_out(cfgs_bytes text, char *buffer, size_t capacity, size_t *length)
+static inline int take_text(const struct record *record, const struct text_target *target)
 {
-    if (length != NULL)
-        *length = text.length;
-    if (text.length >= capacity)
+    size_t length = record->head.value_length;
+
+    if (record->head.kind != CFGS_KIND_STRING)
+        return CFGS_ERR_KIND;
+    if (target->length != NULL)
+        *target->length = length;
+    if (length >= target->capacity)
         return CFGS_ERR_BUFFER;
-    memcpy(buffer, text.data, text.length);
-    buffer[text.length] = '\0';
+    record_copy_out(record, record->head.value_at, length, target->buffer);
+    target->buffer[length] = '\0';
     return CFGS_OK;
 }
 

@@ -111,6 +111,21 @@ cfgs_bytes record_unset_source(const struct record *record)
                         head->unset_source_length};
 }
 
+void record_copy_out(const struct record *record, size_t at, size_t length, char *to)
+{
+    const cfgs_word *words = record->key + record->head.key_length / 8 + 1;
+
+    while (length > 0) {
+        /* [commit V4] relaxed: immutable under the cell's acquire; [recycle V5] checks for reuse. */
+        uint64_t word = word_load_relaxed(&words[at / 8]);
+        size_t skip = at % 8, part = 8 - skip < length ? 8 - skip : length;
+        memcpy(to, (const char *)&word + skip, part);
+        to += part;
+        at += part;
+        length -= part;
+    }
+}
+
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static size_t value_size(const cfgs_value *value)

@@ -50,6 +50,12 @@ cfgs_value record_value(const struct record *record);
 cfgs_bytes record_unset_source(const struct record *record);
 
 /*
+ * Copy `length` bytes of the encoding from `at` on, by relaxed words: defined behaviour also while the bank is recycled
+ * under the copy (which validation then throws away).  The range was checked by record_open().
+ */
+void record_copy_out(const struct record *record, size_t at, size_t length, char *to);
+
+/*
  * Append the record image of a setting to a private buffer (8-byte aligned), sequence and prev still 0.  A NULL value
  * makes a tombstone.  CFGS_OK, CFGS_ERR_MEMORY, or what is wrong: CFGS_ERR_INVALID, _TOO_LARGE, _ENCODING.
  */

@@ -1,5 +1,6 @@
 /* value.c: making, comparing, copying and checking values.  SPDX-License-Identifier: Apache-2.0 */
 #include "utf8.h"
+#include "value_copy.h"
 #include <configstream/error.h>
 #include <configstream/value.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ bool cfgs_value_equal(const cfgs_value *a, const cfgs_value *b)
     }
 }
 
-int cfgs_value_copy(const cfgs_value *value, cfgs_copy **out)
+int value_copy_frame(const cfgs_value *value, cfgs_copy **out, char **bytes)
 {
     size_t length = has_bytes(value) ? value->as.bytes.length : 0;
     if (length > SIZE_MAX - sizeof(cfgs_copy) - 1)
@@ -75,14 +76,22 @@ int cfgs_value_copy(const cfgs_value *value, cfgs_copy **out)
     if (copy == NULL)
         return CFGS_ERR_MEMORY;
     copy->value = *value;
-    if (has_bytes(value)) {
-        if (length > 0)
-            memcpy(copy->bytes, value->as.bytes.data, length);
-        copy->bytes[length] = '\0';
-        copy->value.as.bytes.data = copy->bytes;
-    }
+    copy->bytes[length] = '\0';
+    *bytes = NULL;
+    if (has_bytes(value))
+        copy->value.as.bytes.data = *bytes = copy->bytes;
     *out = copy;
     return CFGS_OK;
+}
+
+int cfgs_value_copy(const cfgs_value *value, cfgs_copy **out)
+{
+    char *bytes;
+    int err = value_copy_frame(value, out, &bytes);
+
+    if (err == CFGS_OK && bytes != NULL && value->as.bytes.length > 0)
+        memcpy(bytes, value->as.bytes.data, value->as.bytes.length);
+    return err;
 }
 
 const cfgs_value *cfgs_copy_value(const cfgs_copy *copy)
