@@ -111,8 +111,10 @@ void arena_lock_drop(const struct arena_name *name, int fd)
 {
     if (fd < 0)
         return;
-    /* Before the close, so that nobody can lock a file that is about to lose its name and not notice. */
-    (void)unlink(name->lock);
+    /* Before the close, so that nobody can lock a file that is about to lose its name and not notice.  Not the file of
+     * somebody who took the name after ours was removed. */
+    if (arena_lock_is_named(name, fd))
+        (void)unlink(name->lock);
     close(fd);
 }
 

@@ -288,6 +288,12 @@ void cfgs_publisher_close(cfgs_publisher *publisher, bool unlink_arena)
     release(publisher);
 }
 
+void cfgs_publisher_abandon(cfgs_publisher *publisher)
+{
+    if (publisher != NULL && !fork_guard_forked(&publisher->guard))
+        release(publisher);
+}
+
 int cfgs_arena_destroy(const cfgs_publisher_options *options)
 {
     struct arena_file file = {.fd = -1};

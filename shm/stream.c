@@ -120,6 +120,7 @@ static void fill_update(cfgs_event *event, const struct record *now, const struc
         event->has_old = true;
         event->old = old.value;
         event->old_source = old.source;
+        event->old_flags = old.flags;
         event->old_source_name = old.source_name;
     }
 }

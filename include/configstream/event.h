@@ -47,6 +47,7 @@ typedef struct cfgs_event {
     cfgs_value old;          /**< its value then */
     cfgs_bytes old_source_name;
     int old_source;
+    unsigned old_flags;           /**< CFGS_SETTING_* of the old value */
 } cfgs_event;
 
 /**

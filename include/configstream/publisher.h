@@ -70,6 +70,12 @@ CFGS_API CFGS_NODISCARD int cfgs_publisher_open(const cfgs_publisher_options *op
  */
 CFGS_API void cfgs_publisher_close(cfgs_publisher *publisher, bool unlink);
 
+/**
+ * End as a crash would: release everything and leave the arena as it is, so that the next publisher finds
+ * CFGS_START_CRASHED.  For a producer that took over but cannot start.  NULL is fine.
+ */
+CFGS_API void cfgs_publisher_abandon(cfgs_publisher *publisher);
+
 /** What cfgs_publisher_open() found. */
 typedef enum cfgs_publisher_start {
     CFGS_START_NEW = 0,      /**< there was no arena */

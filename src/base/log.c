@@ -1,0 +1,78 @@
+/* base/log.c  SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const names[] = {"trace", "debug", "info", "warn", "error", "critical", "off"};
+
+const char *log_level_name(enum log_level level)
+{
+    return names[level];
+}
+
+static bool same_word(const char *text, size_t length, const char *word)
+{
+    return strlen(word) == length && strncasecmp(text, word, length) == 0;
+}
+
+bool log_level_parse(const char *name, size_t length, enum log_level *out)
+{
+    for (int level = LOG_TRACE; level <= LOG_OFF; level++)
+        if (same_word(name, length, names[level])) {
+            *out = (enum log_level)level;
+            return true;
+        }
+    if (!same_word(name, length, "warning"))
+        return false;
+    *out = LOG_WARN;
+    return true;
+}
+
+static size_t write_head(char *line, size_t size, enum log_level level)
+{
+    static const char *const tags[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "CRITICAL", "OFF"};
+    struct timespec now;
+    struct tm parts;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    size_t at = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &parts);
+    return at + (size_t)snprintf(line + at, size - at, ".%03ldZ %s ", now.tv_nsec / 1000000, tags[level]);
+}
+
+/* Keys and file names come from others: a newline in one must not be able to forge a log line. */
+static size_t escape(char *to, size_t size, const char *from)
+{
+    size_t at = 0;
+    for (; *from && at + 5 < size; from++) {
+        unsigned char c = (unsigned char)*from;
+        if (c < 0x20 || c == 0x7f)
+            at += (size_t)snprintf(to + at, size - at, "\\x%02x", c);
+        else
+            to[at++] = (char)c;
+    }
+    to[at] = '\0';
+    return at;
+}
+
+void log_write(const struct log *log, enum log_level level, const char *format, ...)
+{
+    if (level < log->level || log->level == LOG_OFF)
+        return;
+    char message[2048], line[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    size_t length = write_head(line, sizeof line, level);
+    length += escape(line + length, sizeof line - length - 1, message);
+    line[length++] = '\n';
+    /* Nobody to tell when standard error itself is gone. */
+    while (write(STDERR_FILENO, line, length) < 0 && errno == EINTR)
+        continue;
+}

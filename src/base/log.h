@@ -1,0 +1,24 @@
+/* base/log.h: a daemon's log lines on standard error.  SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_CRITICAL, LOG_OFF };
+
+struct log {
+    enum log_level level;
+    bool pinned; /**< --log-level was given: the published log_level does not count */
+};
+
+/** The level of this name in any case, also "warning"; false if it is none. */
+bool log_level_parse(const char *name, size_t length, enum log_level *out);
+
+const char *log_level_name(enum log_level level);
+
+/** "2026-01-31T12:00:00.123Z INFO message", control characters escaped.  One write(), so lines stay whole. */
+void log_write(const struct log *log, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,120 @@
+/* cli/session.c  SPDX-License-Identifier: Apache-2.0 */
+#include "cli/session.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char prefix[] = "configstream.";
+static const char directory[] = "/dev/shm";
+
+/* An arena, not the lock beside one. */
+static int is_arena(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name), head = sizeof prefix - 1;
+    const char *lock = length > 5 ? entry->d_name + length - 5 : "";
+    return length > head && strncmp(entry->d_name, prefix, head) == 0 && strcmp(lock, ".lock") != 0 &&
+           strchr(entry->d_name + head, '.') == NULL;
+}
+
+enum exit_code session_no_instance(const struct cli *cli)
+{
+    struct dirent **entries = NULL;
+    if (cli->arena_path) {
+        cli_complain("there is no arena at %s", cli->arena_path);
+        return EXIT_NO_INSTANCE;
+    }
+    int count = scandir(directory, &entries, is_arena, alphasort);
+    fprintf(stderr, "configstream: there is no instance '%s'; ", cli->instance);
+    if (count <= 0)
+        fputs("none exists on this host", stderr);
+    for (int i = 0; i < count; i++) {
+        fprintf(stderr, "%s%s", i ? ", " : "there are: ", entries[i]->d_name + sizeof prefix - 1);
+        free(entries[i]);
+    }
+    fputc('\n', stderr);
+    free(entries);
+    return EXIT_NO_INSTANCE;
+}
+
+bool session_is_up(cfgs_producer_state state)
+{
+    return state == CFGS_PRODUCER_STARTING || state == CFGS_PRODUCER_RUNNING || state == CFGS_PRODUCER_STALLED;
+}
+
+void session_warn_down(const cfgs_reader_info *info)
+{
+    const char *last = "what follows is the last state it published";
+    if (info->state == CFGS_PRODUCER_STALLED)
+        cli_complain("warning: the producer (pid %lld) does not respond, its last heartbeat is %lld ms old; %s",
+                     (long long)info->pid, (long long)info->heartbeat_age_ms, last);
+    else
+        cli_complain("warning: the producer (pid %lld) is %s; %s", (long long)info->pid,
+                     cfgs_producer_state_name(info->state), last);
+}
+
+enum exit_code session_open_any(const struct cli *cli, cfgs_reader **reader)
+{
+    cfgs_error_detail detail = {0};
+    cfgs_reader_options options = {
+        .instance = cli->instance,
+        .arena_path = cli->arena_path,
+        .trust_producer_user = cli->producer_user != (uid_t)-1,
+        .producer_user = cli->producer_user,
+        .detail = &detail,
+    };
+    int error = cfgs_reader_open(&options, reader);
+    if (error == CFGS_OK)
+        return EXIT_OK;
+    cli_complain("%s", detail.message[0] ? detail.message : cfgs_strerror(error));
+    return EXIT_OTHER;
+}
+
+enum exit_code session_look(const struct cli *cli, cfgs_reader *reader, cfgs_reader_info *info)
+{
+    int error = cfgs_reader_status(reader, info, sizeof *info);
+    if (error != CFGS_OK)
+        return session_failed(reader, "cannot look at the arena", error);
+    return info->state == CFGS_PRODUCER_ABSENT ? session_no_instance(cli) : EXIT_OK;
+}
+
+enum exit_code session_failed(cfgs_reader *reader, const char *what, int error)
+{
+    const cfgs_error_detail *detail = cfgs_reader_error(reader);
+    const char *text = detail && detail->code == error && detail->message[0] ? detail->message : cfgs_strerror(error);
+    cli_complain("%s: %s", what, text);
+    return EXIT_OTHER;
+}
+
+static enum exit_code check_ready(const struct cli *cli, cfgs_reader *reader)
+{
+    cfgs_reader_info info;
+    cfgs_view view;
+    enum exit_code status = session_look(cli, reader, &info);
+    if (status != EXIT_OK)
+        return status;
+    int error = cfgs_view_begin(reader, &view);
+    bool fine = info.state == CFGS_PRODUCER_RUNNING || info.state == CFGS_PRODUCER_STARTING;
+    if (error == CFGS_ERR_NOT_READY) {
+        cli_complain("instance '%s' has no configuration yet; configstream wait waits for it", cli->instance);
+        return fine ? EXIT_OTHER : EXIT_PRODUCER_DOWN;
+    }
+    if (error != CFGS_OK)
+        return session_failed(reader, "cannot read the configuration", error);
+    if (fine)
+        return EXIT_OK;
+    session_warn_down(&info);
+    return cli->live ? EXIT_PRODUCER_DOWN : EXIT_OK;
+}
+
+enum exit_code session_open(const struct cli *cli, cfgs_reader **reader)
+{
+    enum exit_code status = session_open_any(cli, reader);
+    if (status != EXIT_OK)
+        return status;
+    status = check_ready(cli, *reader);
+    if (status != EXIT_OK)
+        cfgs_reader_close(*reader);
+    return status;
+}

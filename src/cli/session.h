@@ -1,0 +1,34 @@
+/* cli/session.h: an instance opened for reading, and what its producer is up to.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include "cli/options.h"
+
+#include <configstream/configstream.h>
+
+/**
+ * Open the instance for a command that needs an arena with a snapshot.  Complains and returns the exit code when there
+ * is none; warns when the producer is not running (--live: fails).  Close with cfgs_reader_close().
+ */
+enum exit_code session_open(const struct cli *cli, cfgs_reader **reader);
+
+/** Open without asking for anything to be there. */
+enum exit_code session_open_any(const struct cli *cli, cfgs_reader **reader);
+
+/** Look; complains on failure.  EXIT_NO_INSTANCE when there is no arena. */
+enum exit_code session_look(const struct cli *cli, cfgs_reader *reader, cfgs_reader_info *info);
+
+/** Complain that there is no such instance, and name those that are. */
+enum exit_code session_no_instance(const struct cli *cli);
+
+/** Whether the producer holds its lock. */
+bool session_is_up(cfgs_producer_state state);
+
+/** "the producer (pid 12) is dead; ..." to standard error. */
+void session_warn_down(const cfgs_reader_info *info);
+
+/** Complain about a failed read, and give the exit code for it. */
+enum exit_code session_failed(cfgs_reader *reader, const char *what, int error);
+
+#endif

@@ -1,0 +1,244 @@
+/* cli/watch.c: watch and wait.  SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* How often the producer's state is looked at. */
+enum { LOOK_EVERY_MS = 500 };
+
+struct watch {
+    const struct cli *cli;
+    cfgs_reader *reader;
+    const char *prefix;
+    uint64_t seen;
+    int64_t deadline_ms; /* -1: none */
+    int64_t look_at_ms;
+    cfgs_producer_state state;
+};
+
+/* ---- printing ---------------------------------------------------------------------------------------------------- */
+
+/* Settings below the prefix at the snapshot's point in time; false when it was recycled meanwhile. */
+static bool count_settings(struct watch *watch, const cfgs_event *event, uint64_t *count)
+{
+    cfgs_view view;
+    cfgs_setting setting;
+    if (cfgs_view_at(watch->reader, event, &view) != CFGS_OK)
+        return false;
+    do {
+        cfgs_iterator iterator = {0};
+        *count = 0;
+        while (cfgs_view_next(&view, &iterator, watch->prefix, strlen(watch->prefix), &setting) == 1)
+            ++*count;
+    } while (cfgs_view_retry(&view));
+    return cfgs_view_error(&view) == CFGS_OK;
+}
+
+static bool print_snapshot(struct watch *watch, const cfgs_event *event)
+{
+    uint64_t count;
+    const char *reason = cfgs_snapshot_reason_name(event->reason);
+    if (!count_settings(watch, event, &count))
+        return false; /* the next event is a newer snapshot */
+    if (!watch->cli->json) {
+        printf("snapshot #%" PRIu64 ": %" PRIu64 " settings (%s)\n", event->sequence, count, reason);
+        return true;
+    }
+    json_t *object = json_object();
+    output_add(object, "event", json_string("snapshot"));
+    output_add(object, "sequence", json_integer((json_int_t)event->sequence));
+    output_add(object, "settings", json_integer((json_int_t)count));
+    output_add(object, "reason", json_string(reason));
+    output_line(object);
+    return true;
+}
+
+static void print_update_json(const cfgs_event *event, bool hidden)
+{
+    json_t *object = json_object();
+    output_add(object, "event", json_string("update"));
+    output_add(object, "sequence", json_integer((json_int_t)event->sequence));
+    output_add(object, "key", output_text(event->setting.key));
+    output_add(object, "value", output_json(&event->setting.value, hidden && !event->removed));
+    output_add(object, "source", output_text(event->setting.source_name));
+    output_add(object, "unset_source", output_text(event->unset_source_name));
+    output_add(object, "old", event->has_old ? output_json(&event->old, hidden) : json_null());
+    if (event->removed)
+        output_add(object, "removed", json_true());
+    if (hidden)
+        output_add(object, "masked", json_true());
+    output_line(object);
+}
+
+static void print_source(const char *before, cfgs_bytes source, const char *after)
+{
+    printf("%s%.*s%s", before, (int)source.length, source.data ? source.data : "", after);
+}
+
+static void print_update_text(const cfgs_event *event, bool hidden)
+{
+    printf("update #%" PRIu64 ": ", event->sequence);
+    output_key(event->setting.key);
+    if (event->removed) {
+        fputs(" removed", stdout);
+    } else {
+        fputs(" = ", stdout);
+        output_value(&event->setting.value, hidden);
+        print_source(" (", event->setting.source_name, ")");
+    }
+    if (event->unset_source_name.length)
+        print_source(", unset ", event->unset_source_name, "");
+    if (event->has_old) {
+        fputs(", was ", stdout);
+        output_value(&event->old, hidden);
+    }
+    putchar('\n');
+}
+
+/* The value or the old one: a removal carries the flags of nothing, and a declaration may have changed in between. */
+static bool is_hidden(const cfgs_event *event)
+{
+    return output_is_secret(&event->setting) || (event->old_flags & CFGS_SETTING_SECRET) != 0;
+}
+
+static bool print_update(struct watch *watch, const cfgs_event *event)
+{
+    size_t length = strlen(watch->prefix);
+    if (event->setting.key.length < length || memcmp(event->setting.key.data, watch->prefix, length) != 0)
+        return false;
+    bool hidden = is_hidden(event);
+    if (watch->cli->json)
+        print_update_json(event, hidden);
+    else
+        print_update_text(event, hidden);
+    return true;
+}
+
+/* ---- the producer's life ----------------------------------------------------------------------------------------- */
+
+static void report(const cfgs_reader_info *info)
+{
+    if (info->state == CFGS_PRODUCER_RUNNING)
+        cli_complain("the producer (pid %lld) is running", (long long)info->pid);
+    else
+        cli_complain("the producer is %s; updates go on when it is back", cfgs_producer_state_name(info->state));
+}
+
+static void look(struct watch *watch, bool now)
+{
+    cfgs_reader_info info;
+    int64_t time = now_ms();
+    if (!now && time < watch->look_at_ms)
+        return;
+    watch->look_at_ms = time + LOOK_EVERY_MS;
+    if (cfgs_reader_status(watch->reader, &info, sizeof info) != CFGS_OK || info.state == watch->state)
+        return;
+    watch->state = info.state;
+    report(&info);
+}
+
+/* ---- watch ------------------------------------------------------------------------------------------------------- */
+
+static enum exit_code finish_by_time(const struct watch *watch)
+{
+    if (!watch->cli->count)
+        return EXIT_OK;
+    cli_complain("watch: %" PRIu64 " of %" PRIu64 " events came in time", watch->seen, watch->cli->count);
+    return EXIT_TIMEOUT;
+}
+
+static int slice_ms(const struct watch *watch)
+{
+    int64_t left = watch->deadline_ms < 0 ? LOOK_EVERY_MS : watch->deadline_ms - now_ms();
+    return left < 0 ? 0 : left < LOOK_EVERY_MS ? (int)left : LOOK_EVERY_MS;
+}
+
+static enum exit_code follow(struct watch *watch)
+{
+    cfgs_event event;
+    while (!watch->cli->count || watch->seen < watch->cli->count) {
+        int error = cfgs_reader_next(watch->reader, &event, slice_ms(watch));
+        look(watch, error == CFGS_ERR_CLOSED);
+        if (error == CFGS_OK) {
+            bool printed = event.kind == CFGS_EVENT_SNAPSHOT ? print_snapshot(watch, &event) : print_update(watch, &event);
+            watch->seen += printed;
+            if (printed && !output_finish())
+                return EXIT_OTHER;
+        } else if (error != CFGS_ERR_TIMEOUT && error != CFGS_ERR_CLOSED) {
+            return session_failed(watch->reader, "watch", error);
+        }
+        if (watch->deadline_ms >= 0 && now_ms() >= watch->deadline_ms &&
+            (!watch->cli->count || watch->seen < watch->cli->count))
+            return finish_by_time(watch);
+    }
+    return EXIT_OK;
+}
+
+enum exit_code command_watch(struct cli *cli)
+{
+    cfgs_reader *reader;
+    cfgs_reader_info info;
+    enum exit_code status = session_open(cli, &reader);
+    if (status != EXIT_OK)
+        return status;
+    struct watch watch = {
+        .cli = cli,
+        .reader = reader,
+        .prefix = cli->prefix ? cli->prefix : "",
+        .deadline_ms = cli->timeout_ms < 0 ? -1 : now_ms() + cli->timeout_ms,
+    };
+    status = session_look(cli, reader, &info);
+    watch.state = info.state;
+    if (status == EXIT_OK)
+        status = follow(&watch);
+    cfgs_reader_close(reader);
+    return status;
+}
+
+/* ---- wait -------------------------------------------------------------------------------------------------------- */
+
+static enum exit_code report_ready(const struct cli *cli, cfgs_reader *reader)
+{
+    cfgs_reader_info info;
+    enum exit_code status = session_look(cli, reader, &info);
+    if (status != EXIT_OK)
+        return status;
+    if (info.state != CFGS_PRODUCER_RUNNING && info.state != CFGS_PRODUCER_STARTING)
+        session_warn_down(&info);
+    if (cli->json) {
+        json_t *object = json_object();
+        output_add(object, "instance", json_string(cli->instance));
+        output_add(object, "sequence", json_integer((json_int_t)info.sequence));
+        output_add(object, "settings", json_integer((json_int_t)info.settings));
+        output_line(object);
+    } else {
+        printf("ready: %" PRIu64 " settings, last ID %" PRIu64 "\n", info.settings, info.sequence);
+    }
+    return output_finish() ? EXIT_OK : EXIT_OTHER;
+}
+
+enum exit_code command_wait(struct cli *cli)
+{
+    cfgs_reader *reader;
+    enum exit_code status = session_open_any(cli, &reader);
+    if (status != EXIT_OK)
+        return status;
+    int timeout = cli->timeout_ms < 0 ? CFGS_FOREVER : cli->timeout_ms > INT32_MAX ? INT32_MAX : (int)cli->timeout_ms;
+    int error = cfgs_reader_wait_ready(reader, timeout);
+    if (error == CFGS_OK) {
+        status = report_ready(cli, reader);
+    } else if (error == CFGS_ERR_TIMEOUT) {
+        cli_complain("wait: no configuration was published in time");
+        status = EXIT_TIMEOUT;
+    } else {
+        status = session_failed(reader, "wait", error);
+    }
+    cfgs_reader_close(reader);
+    return status;
+}

@@ -1,0 +1,103 @@
+/* control/listen.c  SPDX-License-Identifier: Apache-2.0 */
+#include "control/listen.h"
+
+#include "control/path.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 64 };
+
+static bool set_address(struct sockaddr_un *address, const char *path)
+{
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    size_t length = strlen(path);
+    if (!length || length > CONTROL_PATH_MAX_BYTES)
+        return false;
+    memcpy(address->sun_path, path, length + 1);
+    return true;
+}
+
+int control_connect(const char *path)
+{
+    struct sockaddr_un address;
+    if (!set_address(&address, path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* What a killed daemon left is removed; a socket somebody listens on, or a file that is no socket, is not ours. */
+static bool clear_path(const char *path, struct problem *problem)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0)
+        return errno == ENOENT || problem_set(problem, "%s: cannot look at it: %s", path, strerror(errno));
+    if (!S_ISSOCK(status.st_mode))
+        return problem_set(problem, "%s: is there already, and is no socket; name another one with --control", path);
+    int fd = control_connect(path);
+    if (fd >= 0) {
+        close(fd);
+        return problem_set(problem, "%s: another process serves this control socket; name another one with --control",
+                           path);
+    }
+    if (unlink(path) == 0 || errno == ENOENT)
+        return true;
+    return problem_set(problem, "%s: cannot remove the stale control socket: %s", path, strerror(errno));
+}
+
+static bool open_to(const char *path, bool set_group, gid_t group, struct problem *problem)
+{
+    if (!set_group)
+        return true;
+    if (chown(path, (uid_t)-1, group) == 0 && chmod(path, 0660) == 0)
+        return true;
+    return problem_set(problem, "%s: cannot give the control socket to group %u: %s", path, (unsigned)group,
+                       strerror(errno));
+}
+
+static bool bind_private(int fd, const struct sockaddr_un *address)
+{
+    /* From the first moment on only the owner gets in; the group is let in later. */
+    mode_t mask = umask(0177);
+    bool ok = bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+    umask(mask);
+    return ok;
+}
+
+int control_listen(const char *path, bool set_group, gid_t group, struct problem *problem)
+{
+    struct sockaddr_un address;
+    if (!set_address(&address, path)) {
+        problem_set(problem, "%s: the path of a control socket has 1 to %d bytes", path, CONTROL_PATH_MAX_BYTES);
+        return -1;
+    }
+    if (!clear_path(path, problem))
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || !bind_private(fd, &address)) {
+        problem_set(problem, "%s: cannot make the control socket: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    if (open_to(path, set_group, group, problem)) {
+        if (listen(fd, BACKLOG) == 0)
+            return fd;
+        problem_set(problem, "%s: cannot listen: %s", path, strerror(errno));
+    }
+    unlink(path);
+    close(fd);
+    return -1;
+}

@@ -1,0 +1,260 @@
+/* control/server.c: clients in and out.  The socket itself is made in listen.c.  SPDX-License-Identifier: Apache-2.0 */
+#include "control/server.h"
+
+#include "base/clock.h"
+#include "control/listen.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { READ_BYTES = 64 * 1024, READS_PER_TURN = 16, EVENTS = 32, LISTENER = CONTROL_CLIENTS_MAX };
+
+static void drop(struct control_server *server, struct control_client *client, const char *reason)
+{
+    if (reason)
+        log_write(server->log, LOG_WARN, "control: dropped the client of uid %u, pid %d: %s", (unsigned)client->peer.uid,
+                  (int)client->peer.pid, reason);
+    close(client->fd); /* also takes it out of the epoll set */
+    free(client->in.data);
+    free(client->out.data);
+    *client = (struct control_client){.fd = -1};
+    server->count--;
+}
+
+/* ---- accepting --------------------------------------------------------------------------------------------------- */
+
+static struct control_client *free_place(struct control_server *server)
+{
+    struct control_client *idle = &server->clients[0];
+    for (struct control_client *client = server->clients; client < server->clients + CONTROL_CLIENTS_MAX; client++) {
+        if (client->fd < 0)
+            return client;
+        if (client->deadline_ms < idle->deadline_ms)
+            idle = client;
+    }
+    drop(server, idle, "all places are taken, and it has been idle longest");
+    return idle;
+}
+
+static void take_client(struct control_server *server, int fd)
+{
+    struct ucred credentials = {.uid = (uid_t)-1};
+    socklen_t size = sizeof credentials;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+        close(fd);
+        return;
+    }
+    struct control_client *client = free_place(server);
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)(client - server->clients)};
+    if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        log_write(server->log, LOG_WARN, "control: cannot watch a client: %s", strerror(errno));
+        close(fd);
+        return;
+    }
+    *client = (struct control_client){
+        .fd = fd,
+        .peer = {credentials.uid, credentials.pid},
+        .deadline_ms = now_ms() + CONTROL_PATIENCE_MS,
+    };
+    server->count++;
+}
+
+static void accept_clients(struct control_server *server)
+{
+    for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            take_client(server, fd);
+            continue;
+        }
+        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+            return;
+        log_write(server->log, LOG_WARN, "control: cannot accept a client: %s", strerror(errno));
+        return;
+    }
+}
+
+/* ---- one client: read, answer, write ----------------------------------------------------------------------------- */
+
+static void watch(struct control_server *server, struct control_client *client, bool writing)
+{
+    if (client->writing == writing)
+        return;
+    struct epoll_event event = {.events = writing ? EPOLLOUT : EPOLLIN,
+                                .data.u32 = (uint32_t)(client - server->clients)};
+    if (epoll_ctl(server->epoll_fd, EPOLL_CTL_MOD, client->fd, &event) != 0) {
+        drop(server, client, strerror(errno));
+        return;
+    }
+    client->writing = writing;
+}
+
+static void write_out(struct control_server *server, struct control_client *client)
+{
+    while (client->sent < client->out.length) {
+        ssize_t sent = send(client->fd, client->out.data + client->sent, client->out.length - client->sent, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN) {
+            watch(server, client, true);
+            return;
+        }
+        if (sent < 0) {
+            drop(server, client, errno == EPIPE ? NULL : strerror(errno));
+            return;
+        }
+        client->sent += (size_t)sent;
+    }
+    client->out.length = client->sent = 0;
+    client->deadline_ms = now_ms() + CONTROL_PATIENCE_MS;
+    watch(server, client, false);
+}
+
+/* Answers the frame at the start of the client's input and takes it out; false when the client was dropped. */
+static bool answer(struct control_server *server, struct control_client *client, size_t length)
+{
+    control_request *request = configstream__control__request__unpack(
+        NULL, length, (const uint8_t *)client->in.data + CONTROL_HEAD_BYTES);
+    if (!request) {
+        drop(server, client, "it sent something that is no request");
+        return false;
+    }
+    bool ok = server->handler(server->context, &client->peer, request, &client->out);
+    configstream__control__request__free_unpacked(request, NULL);
+    if (!ok) {
+        drop(server, client, "its request could not be answered: out of memory, or the answer is too large");
+        return false;
+    }
+    size_t frame = CONTROL_HEAD_BYTES + length;
+    client->in.length -= frame;
+    memmove(client->in.data, client->in.data + frame, client->in.length);
+    return true;
+}
+
+/* One answer at a time: the next request waits until the last answer went out. */
+static void answer_next(struct control_server *server, struct control_client *client)
+{
+    size_t length;
+    while (client->fd >= 0 && !client->writing) {
+        switch (frame_look(client->in.data, client->in.length, &length)) {
+        case FRAME_PARTIAL: return;
+        case FRAME_TOO_LARGE: drop(server, client, "it announced a message beyond the limit of 17 MiB"); return;
+        case FRAME_COMPLETE: break;
+        }
+        if (answer(server, client, length))
+            write_out(server, client);
+    }
+}
+
+static void read_in(struct control_server *server, struct control_client *client)
+{
+    for (int i = 0; i < READS_PER_TURN && client->fd >= 0 && !client->writing; i++) {
+        if (!buffer_reserve(&client->in, READ_BYTES)) {
+            drop(server, client, "out of memory");
+            return;
+        }
+        ssize_t got = recv(client->fd, client->in.data + client->in.length, READ_BYTES, 0);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (got <= 0) {
+            drop(server, client, got < 0 ? strerror(errno) : client->in.length ? "it left in mid-message" : NULL);
+            return;
+        }
+        client->in.length += (size_t)got;
+        answer_next(server, client);
+    }
+}
+
+static void serve(struct control_server *server, struct control_client *client)
+{
+    if (client->writing) {
+        write_out(server, client);
+        if (client->fd >= 0)
+            answer_next(server, client);
+    } else {
+        read_in(server, client);
+    }
+}
+
+/* ---- the loop's side --------------------------------------------------------------------------------------------- */
+
+static void drop_impatient(struct control_server *server)
+{
+    int64_t now = now_ms();
+    for (struct control_client *client = server->clients; client < server->clients + CONTROL_CLIENTS_MAX; client++)
+        if (client->fd >= 0 && client->deadline_ms <= now)
+            drop(server, client, client->writing ? "it does not take its answer" : "it sent no request for too long");
+}
+
+void control_server_run(struct control_server *server)
+{
+    struct epoll_event events[EVENTS];
+    int count = epoll_wait(server->epoll_fd, events, EVENTS, 0);
+    for (int i = 0; i < count; i++) {
+        uint32_t place = events[i].data.u32;
+        if (place < LISTENER && server->clients[place].fd >= 0)
+            serve(server, &server->clients[place]);
+    }
+    drop_impatient(server);
+    /* Last: a place that is given away anew must not meet an event of its former client. */
+    for (int i = 0; i < count; i++)
+        if (events[i].data.u32 == LISTENER)
+            accept_clients(server);
+}
+
+int control_server_timeout(const struct control_server *server)
+{
+    int64_t first = -1, now = now_ms();
+    for (const struct control_client *client = server->clients; client < server->clients + CONTROL_CLIENTS_MAX; client++)
+        if (client->fd >= 0 && (first < 0 || client->deadline_ms < first))
+            first = client->deadline_ms;
+    return first < 0 ? -1 : first <= now ? 0 : (int)(first - now);
+}
+
+bool control_server_open(struct control_server *server, const struct control_server_options *options,
+                         struct problem *problem)
+{
+    *server = (struct control_server){
+        .handler = options->handler, .context = options->context, .log = options->log, .epoll_fd = -1};
+    for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+        server->clients[i].fd = -1;
+    server->listen_fd = control_listen(options->path, options->set_group, options->group, problem);
+    if (server->listen_fd < 0)
+        return false;
+    strcpy(server->path, options->path); /* control_listen() checked its length */
+    struct stat status;
+    if (lstat(server->path, &status) == 0) {
+        server->device = status.st_dev;
+        server->inode = status.st_ino;
+    }
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = LISTENER};
+    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (server->epoll_fd >= 0 && epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->listen_fd, &event) == 0)
+        return true;
+    problem_set(problem, "%s: cannot watch the control socket: %s", options->path, strerror(errno));
+    control_server_close(server);
+    return false;
+}
+
+void control_server_close(struct control_server *server)
+{
+    for (struct control_client *client = server->clients; client < server->clients + CONTROL_CLIENTS_MAX; client++)
+        if (client->fd >= 0)
+            drop(server, client, NULL);
+    struct stat status;
+    if (server->path[0] && lstat(server->path, &status) == 0 && status.st_dev == server->device &&
+        status.st_ino == server->inode)
+        unlink(server->path);
+    if (server->listen_fd >= 0)
+        close(server->listen_fd);
+    if (server->epoll_fd >= 0)
+        close(server->epoll_fd);
+    *server = (struct control_server){.listen_fd = -1, .epoll_fd = -1};
+    for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+        server->clients[i].fd = -1;
+}

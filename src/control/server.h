@@ -1,0 +1,72 @@
+/**
+ * @file control/server.h  The control socket's serving end: many clients, one thread, nobody waits for anybody.
+ *
+ * Each client is a small state machine over two buffers.  One that sends garbage, stays silent for
+ * CONTROL_PATIENCE_MS or does not take its answer is dropped with a log line; when all places are taken the client
+ * that has been idle longest makes room.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef CONTROL_SERVER_H
+#define CONTROL_SERVER_H
+
+#include "base/log.h"
+#include "control/frame.h"
+#include "control/path.h"
+
+#include <sys/types.h>
+
+enum { CONTROL_CLIENTS_MAX = 64, CONTROL_PATIENCE_MS = 30 * 1000 };
+
+struct control_peer {
+    uid_t uid;
+    pid_t pid;
+};
+
+/** Append the framed response to a request.  False drops the client. */
+typedef bool control_handler(void *context, const struct control_peer *peer, const control_request *request,
+                             struct buffer *reply);
+
+struct control_client {
+    int fd; /* -1: free place */
+    struct control_peer peer;
+    struct buffer in, out;
+    size_t sent; /* of out */
+    int64_t deadline_ms;
+    bool writing; /* waits for room to write instead of for bytes to read */
+};
+
+struct control_server {
+    int epoll_fd, listen_fd;
+    struct control_client clients[CONTROL_CLIENTS_MAX];
+    unsigned count;
+    char path[CONTROL_PATH_MAX_BYTES + 1];
+    dev_t device; /* of the socket's name, which a successor may have by the time we end */
+    ino_t inode;
+    control_handler *handler;
+    void *context;
+    const struct log *log;
+};
+
+struct control_server_options {
+    const char *path;
+    bool set_group; /* let this group in: mode 0660 instead of 0600 */
+    gid_t group;
+    control_handler *handler;
+    void *context;
+    const struct log *log;
+};
+
+/** Bind and listen.  A socket nobody listens on is taken over; anything else at the path is refused. */
+bool control_server_open(struct control_server *server, const struct control_server_options *options,
+                         struct problem *problem);
+
+/** Serve whoever is ready, without waiting: call when epoll_fd polls readable, or control_server_timeout() is over. */
+void control_server_run(struct control_server *server);
+
+/** Milliseconds until somebody's patience ends; -1 when nobody is there. */
+int control_server_timeout(const struct control_server *server);
+
+/** Drop everybody and remove the socket. */
+void control_server_close(struct control_server *server);
+
+#endif

@@ -1,0 +1,190 @@
+/* daemon/options.c  SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/options.h"
+
+#include <argp.h>
+#include <configstream/version.h>
+#include <errno.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    KEY_CONFIG = 1000,
+    KEY_DEFAULTS,
+    KEY_INSTANCE,
+    KEY_ARENA_PATH,
+    KEY_CONTROL,
+    KEY_CONTROL_GROUP,
+    KEY_MODE,
+    KEY_GROUP,
+    KEY_RING_SLOTS,
+    KEY_MAX_SIZE,
+    KEY_SET,
+    KEY_CHECK,
+    KEY_PRINT_SIZE,
+    KEY_SETTINGS,
+    KEY_FORGET_RUNTIME,
+    KEY_UNLINK,
+    KEY_LOG_LEVEL
+};
+
+static const struct argp_option known[] = {
+    {"config", KEY_CONFIG, "FILE", 0, "Main configuration file (YAML)", 1},
+    {"defaults", KEY_DEFAULTS, "FILE", 0, "Declares all settings with their defaults (YAML); without it the main file does", 1},
+    {"set", KEY_SET, "KEY=VALUE", 0, "Set a setting, source cli, before the first snapshot; may be repeated", 1},
+    {"instance", KEY_INSTANCE, "NAME", 0, "Name of the instance (default: default)", 2},
+    {"arena-path", KEY_ARENA_PATH, "FILE", 0, "Put the arena there, on a tmpfs, instead of in /dev/shm", 2},
+    {"mode", KEY_MODE, "OCTAL", 0, "Permissions of a new arena (default: 0640)", 2},
+    {"group", KEY_GROUP, "NAME", 0, "Group of a new arena: who may read it", 2},
+    {"ring-slots", KEY_RING_SLOTS, "N", 0, "Updates of history before a slow reader gets a snapshot (default: 4096)", 2},
+    {"max-size", KEY_MAX_SIZE, "BYTES", 0, "Size the arena may grow to, such as 256mb (default: 1gb)", 2},
+    {"unlink", KEY_UNLINK, 0, 0, "Remove the arena at a clean stop", 2},
+    {"forget-runtime", KEY_FORGET_RUNTIME, 0, 0, "After a crash, start without what runtime sources had set", 2},
+    {"control", KEY_CONTROL, "SOCKET", 0, "Path of the control socket", 3},
+    {"control-group", KEY_CONTROL_GROUP, "NAME", 0, "Group whose members may use the control socket", 3},
+    {"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
+     "trace, debug, info, warn, error, critical or off; without it the published log_level counts", 4},
+    {"check", KEY_CHECK, 0, 0, "Read and resolve the files, print warnings with their place, and exit: 0 or 1", 5},
+    {"print-size", KEY_PRINT_SIZE, 0, 0, "Print the size of an arena for --settings N, and exit", 5},
+    {"settings", KEY_SETTINGS, "N", 0, "With --print-size: number of settings", 5},
+    {0},
+};
+
+static void take_number(struct argp_state *state, const char *name, const char *text, uint64_t low, uint64_t high,
+                        uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (errno || end == text || *end || *text == '-' || number < low || number > high)
+        argp_error(state, "--%s: '%s' is not a number from %llu to %llu", name, text, (unsigned long long)low,
+                   (unsigned long long)high);
+    *out = number;
+}
+
+static void take_group(struct argp_state *state, const char *name, const char *text, gid_t *out)
+{
+    char *end;
+    const struct group *found = getgrnam(text);
+    unsigned long number = strtoul(text, &end, 10);
+    if (!found && (end == text || *end || number >= (gid_t)-1))
+        argp_error(state, "--%s: there is no group '%s'", name, text);
+    *out = found ? found->gr_gid : (gid_t)number;
+}
+
+static void take_mode(struct argp_state *state, struct options *options, const char *text)
+{
+    char *end;
+    unsigned long mode = strtoul(text, &end, 8);
+    if (end == text || *end || mode > 0777 || (mode & 0022) || (mode & 0600) != 0600)
+        argp_error(state, "--mode: '%s' is not an octal mode that lets the owner read and write and nobody else write", text);
+    options->mode = (mode_t)mode;
+    options->set_mode = true;
+}
+
+static void take_size(struct argp_state *state, struct options *options, const char *text)
+{
+    if (cfgs_size_parse(text, strlen(text), &options->max_size) != CFGS_OK || !options->max_size)
+        argp_error(state, "--max-size: '%s' is not a size such as 268435456 or 256mb", text);
+}
+
+static void take_set(struct argp_state *state, struct options *options, char *text)
+{
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text)
+        argp_error(state, "--set: '%s' is not KEY=VALUE", text);
+    char **sets = reallocarray(options->sets, options->set_count + 1, sizeof *sets);
+    if (!sets)
+        argp_failure(state, 1, ENOMEM, "--set");
+    options->sets = sets;
+    options->sets[options->set_count++] = text;
+}
+
+static void take_level(struct argp_state *state, struct options *options, const char *text)
+{
+    if (!log_level_parse(text, strlen(text), &options->log.level))
+        argp_error(state, "--log-level: '%s' is none of trace, debug, info, warn, error, critical, off", text);
+    options->log.pinned = true;
+}
+
+static void take_instance(struct argp_state *state, struct options *options, const char *text)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    size_t length = strlen(text);
+    if (!length || length > CFGS_INSTANCE_MAX_BYTES || strspn(text, allowed) != length)
+        argp_error(state, "--instance: '%s' is not 1 to 64 of the characters A-Z a-z 0-9 _ -", text);
+    options->instance = text;
+}
+
+static void check_whole(struct argp_state *state, const struct options *options)
+{
+    if (options->print_size && !options->settings)
+        argp_error(state, "--print-size needs --settings N");
+    if (!options->print_size && !options->files.config && !options->files.defaults)
+        argp_error(state, "--config FILE (or --defaults FILE) is needed: there is nothing to publish");
+}
+
+static error_t take(int key, char *text, struct argp_state *state)
+{
+    struct options *options = state->input;
+    uint64_t number = 0;
+    switch (key) {
+    case KEY_CONFIG: options->files.config = text; break;
+    case KEY_DEFAULTS: options->files.defaults = text; break;
+    case KEY_INSTANCE: take_instance(state, options, text); break;
+    case KEY_ARENA_PATH: options->arena_path = text; break;
+    case KEY_CONTROL: options->control = text; break;
+    case KEY_CONTROL_GROUP:
+        take_group(state, "control-group", text, &options->control_group);
+        options->set_control_group = true;
+        break;
+    case KEY_MODE: take_mode(state, options, text); break;
+    case KEY_GROUP:
+        take_group(state, "group", text, &options->group);
+        options->set_group = true;
+        break;
+    case KEY_RING_SLOTS:
+        take_number(state, "ring-slots", text, CFGS_RING_SLOTS_MIN, CFGS_RING_SLOTS_MAX, &number);
+        options->ring_slots = (uint32_t)number;
+        break;
+    case KEY_MAX_SIZE: take_size(state, options, text); break;
+    case KEY_SET: take_set(state, options, text); break;
+    case KEY_CHECK: options->check = true; break;
+    case KEY_PRINT_SIZE: options->print_size = true; break;
+    case KEY_SETTINGS: take_number(state, "settings", text, 1, 1000000000, &options->settings); break;
+    case KEY_FORGET_RUNTIME: options->forget_runtime = true; break;
+    case KEY_UNLINK: options->unlink = true; break;
+    case KEY_LOG_LEVEL: take_level(state, options, text); break;
+    case ARGP_KEY_ARG: argp_error(state, "'%s': configstreamd takes options only", text); break;
+    case ARGP_KEY_END: check_whole(state, options); break;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+    (void)state;
+    fprintf(stream, "configstreamd %s (arena layout %d.%d)\n", cfgs_version(), CFGS_LAYOUT_MAJOR, CFGS_LAYOUT_MINOR);
+}
+
+void options_parse(struct options *options, int argc, char **argv)
+{
+    static const struct argp argp = {
+        .options = known,
+        .parser = take,
+        .doc = "Resolve configuration and publish it to every process of this host, in shared memory."
+               "\vRuns in the foreground and logs to standard error.  SIGHUP reloads the files; a file that does not parse "
+               "leaves the last good configuration published.  SIGTERM and SIGINT end it cleanly.\n"
+               "Exit status: 0 ok, 1 failure, 2 usage.",
+    };
+    *options = (struct options){.instance = "default", .log.level = LOG_INFO};
+    argp_program_version_hook = print_version;
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, options);
+}
+
+void options_clear(struct options *options)
+{
+    free(options->sets);
+}

@@ -1,0 +1,174 @@
+/* resolve/json.c  SPDX-License-Identifier: Apache-2.0 */
+#include "resolve/json.h"
+
+#include "base/text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct node *from_json(struct pool_block **pool, const json_t *json);
+
+static bool set_text(struct pool_block **pool, struct node *node, const char *text, size_t length)
+{
+    node->text = pool_copy(pool, text, length);
+    node->length = length;
+    return node->text != NULL;
+}
+
+static bool fill_list(struct pool_block **pool, struct node *node, const json_t *json)
+{
+    struct node **link = &node->as.first;
+    for (size_t i = 0; i < json_array_size(json); i++) {
+        *link = from_json(pool, json_array_get(json, i));
+        if (!*link)
+            return false;
+        link = &(*link)->next;
+    }
+    return true;
+}
+
+static bool fill_map(struct pool_block **pool, struct node *node, const json_t *json)
+{
+    struct node **link = &node->as.first;
+    /* jansson's iterator takes a non-const object but changes nothing in it */
+    json_t *object = (json_t *)(uintptr_t)json;
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+        const char *key = json_object_iter_key(at);
+        *link = from_json(pool, json_object_iter_value(at));
+        if (!*link)
+            return false;
+        (*link)->key_length = strlen(key);
+        (*link)->key = pool_copy(pool, key, (*link)->key_length);
+        if (!(*link)->key)
+            return false;
+        link = &(*link)->next;
+    }
+    return true;
+}
+
+static bool fill(struct pool_block **pool, struct node *node, const json_t *json)
+{
+    switch (json_typeof(json)) {
+    case JSON_NULL: node->kind = NODE_NULL; return true;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        node->kind = NODE_BOOL;
+        node->as.boolean = json_is_true(json);
+        return true;
+    case JSON_INTEGER:
+        node->kind = NODE_INT;
+        node->as.integer = json_integer_value(json);
+        return true;
+    case JSON_REAL:
+        node->kind = NODE_FLOAT;
+        node->as.number = json_real_value(json);
+        return true;
+    case JSON_STRING:
+        node->kind = NODE_STRING;
+        return set_text(pool, node, json_string_value(json), json_string_length(json));
+    case JSON_ARRAY: node->kind = NODE_LIST; return fill_list(pool, node, json);
+    case JSON_OBJECT: node->kind = NODE_MAP; return fill_map(pool, node, json);
+    }
+    return false;
+}
+
+static struct node *from_json(struct pool_block **pool, const json_t *json)
+{
+    struct node *node = pool_alloc(pool, sizeof *node);
+    return node && fill(pool, node, json) ? node : NULL;
+}
+
+struct node *json_to_node(struct pool_block **pool, const char *text, size_t length, struct problem *problem)
+{
+    json_error_t error;
+    json_t *json = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (!json) {
+        problem_set(problem, "not valid JSON: line %d, column %d: %s", error.line, error.column,
+                    json_error_code(&error) == json_error_out_of_memory ? "out of memory" : "syntax error");
+        return NULL;
+    }
+    struct node *node = from_json(pool, json);
+    json_decref(json);
+    if (!node)
+        problem_memory(problem);
+    return node;
+}
+
+/* ---- out --------------------------------------------------------------------------------------------------------- */
+
+static json_t *number_to_json(double number, bool nested)
+{
+    const double exact = 9007199254740992.0; /* 2^53 */
+    if (isnan(number) || isinf(number))
+        return json_string(isnan(number) ? "NaN" : number < 0 ? "-Inf" : "+Inf");
+    if (nested && fabs(number) <= exact && number == floor(number) && !(number == 0 && signbit(number)))
+        return json_integer((json_int_t)number);
+    return json_real(number);
+}
+
+static json_t *to_json(const cfgs_value *value, bool nested);
+
+static json_t *list_to_json(const cfgs_value *value)
+{
+    json_t *list = json_array();
+    cfgs_cursor cursor;
+    cfgs_value item;
+    int got = cfgs_cursor_init(&cursor, value);
+    while (list && got >= 0 && (got = cfgs_cursor_next(&cursor, NULL, &item)) == 1)
+        if (json_array_append_new(list, to_json(&item, true)) != 0)
+            got = CFGS_ERR_CORRUPT;
+    if (list && got == 0)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+static int add_entry(json_t *map, cfgs_bytes key, const cfgs_value *item)
+{
+    char name[256];
+    if (key.length < sizeof name) {
+        memcpy(name, key.data, key.length);
+        name[key.length] = '\0';
+        return json_object_set_new(map, name, to_json(item, true));
+    }
+    struct buffer copy = {0};
+    int failed = buffer_append(&copy, key.data, key.length) ? json_object_set_new(map, copy.data, to_json(item, true)) : -1;
+    free(copy.data);
+    return failed;
+}
+
+static json_t *map_to_json(const cfgs_value *value)
+{
+    json_t *map = json_object();
+    cfgs_cursor cursor;
+    cfgs_bytes key;
+    cfgs_value item;
+    int got = cfgs_cursor_init(&cursor, value);
+    while (map && got >= 0 && (got = cfgs_cursor_next(&cursor, &key, &item)) == 1)
+        if (add_entry(map, key, &item) != 0)
+            got = CFGS_ERR_CORRUPT;
+    if (map && got == 0)
+        return map;
+    json_decref(map);
+    return NULL;
+}
+
+static json_t *to_json(const cfgs_value *value, bool nested)
+{
+    switch (value->kind) {
+    case CFGS_KIND_NULL: return json_null();
+    case CFGS_KIND_BOOL: return json_boolean(value->as.boolean);
+    case CFGS_KIND_INT: return json_integer(value->as.integer);
+    case CFGS_KIND_DOUBLE: return number_to_json(value->as.number, nested);
+    case CFGS_KIND_STRING: return json_stringn(value->as.bytes.data, value->as.bytes.length);
+    case CFGS_KIND_LIST: return list_to_json(value);
+    case CFGS_KIND_STRUCT: return map_to_json(value);
+    }
+    return NULL;
+}
+
+json_t *json_from_value(const cfgs_value *value)
+{
+    return to_json(value, false);
+}

@@ -1,0 +1,81 @@
+/* resolve/kind.c  SPDX-License-Identifier: Apache-2.0 */
+#include "resolve/kind.h"
+
+#include <string.h>
+
+static const char *const names[] = {"null",        "bool", "int",      "float",      "string",   "duration",  "string_list",
+                                    "list",        "map_list", "string_map", "list_map", "float_map", "map"};
+
+const char *setting_kind_name(enum setting_kind kind)
+{
+    return names[kind];
+}
+
+bool setting_kind_parse(const char *name, size_t length, enum setting_kind *out)
+{
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0) {
+            *out = (enum setting_kind)i;
+            return true;
+        }
+    return false;
+}
+
+bool setting_kind_is_map(enum setting_kind kind)
+{
+    return kind >= SETTING_STRING_MAP;
+}
+
+bool setting_kind_is_list(enum setting_kind kind)
+{
+    return kind >= SETTING_STRING_LIST && kind <= SETTING_MAP_LIST;
+}
+
+/* An empty list says nothing of its elements: it takes any. */
+static enum setting_kind list_kind(const struct node *list)
+{
+    bool strings = list->as.first != NULL, maps = strings;
+    for (const struct node *item = list->as.first; item; item = item->next) {
+        strings = strings && item->kind == NODE_STRING;
+        maps = maps && item->kind == NODE_MAP;
+    }
+    return strings ? SETTING_STRING_LIST : maps ? SETTING_MAP_LIST : SETTING_LIST;
+}
+
+enum setting_kind setting_kind_of(const struct node *node)
+{
+    switch (node->kind) {
+    case NODE_BOOL: return SETTING_BOOL;
+    case NODE_INT: return SETTING_INT;
+    case NODE_FLOAT: return SETTING_FLOAT;
+    case NODE_STRING: return SETTING_STRING;
+    case NODE_LIST: return list_kind(node);
+    case NODE_MAP: return SETTING_MAP;
+    default: return SETTING_ANY;
+    }
+}
+
+static bool word_ends(const char *text, size_t length, const char *word)
+{
+    size_t size = strlen(word);
+    if (length > size && text[length - 1] == 's' && word[size - 1] != 's')
+        length--; /* api_keys, tokens */
+    if (length < size || memcmp(text + length - size, word, size) != 0)
+        return false;
+    return length == size || text[length - size - 1] == '_' || text[length - size - 1] == '-';
+}
+
+bool key_looks_secret(const char *key, size_t length)
+{
+    static const char *const words[] = {"api_key",    "apikey",     "app_key",     "appkey",   "application_key",
+                                        "password",   "passwd",     "passphrase",  "pass",     "token",
+                                        "secret",     "credential", "private_key", "access_key", "secret_key",
+                                        "authkey",    "auth_key",   "privkey",     "priv_key", "community_string"};
+    const char *dot = memrchr(key, '.', length);
+    const char *segment = dot ? dot + 1 : key;
+    size_t size = length - (size_t)(segment - key);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (word_ends(segment, size, words[i]))
+            return true;
+    return false;
+}

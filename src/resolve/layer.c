@@ -1,0 +1,215 @@
+/* resolve/layer.c  SPDX-License-Identifier: Apache-2.0 */
+#include "resolve/layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void free_value(void *memory)
+{
+    struct layer_value *value = memory;
+    cfgs_copy_free(value->value);
+    free(value);
+}
+
+void layer_clear(struct layer *layer)
+{
+    table_clear(&layer->values, free_value);
+}
+
+struct walk {
+    struct layer *layer;
+    struct declarations *declarations;
+    const struct doc *doc;
+    struct warnings *warnings;
+    struct problem *problem;
+    struct converter converter;
+    bool declaring;
+    char key[DOC_KEY_MAX_BYTES + 1]; /* the path so far, canonical */
+    size_t length;
+};
+
+static void warn(struct walk *walk, const struct node *node, const char *what)
+{
+    warnings_add(walk->warnings, walk->doc->file, node->line, node->column, "%.300s: %s", walk->key, what);
+}
+
+static bool refuse(struct walk *walk, const struct node *node, const char *what)
+{
+    return problem_set(walk->problem, "%s:%u:%u: %.300s: %s", walk->doc->file, node->line, node->column, walk->key, what);
+}
+
+/* ---- one leaf ---------------------------------------------------------------------------------------------------- */
+
+/* Takes over the copy. */
+static bool keep(struct walk *walk, const struct node *node, cfgs_copy *copy)
+{
+    void **slot = table_put(&walk->layer->values, walk->key, walk->length);
+    struct layer_value *value = slot ? *slot : NULL;
+    if (value) {
+        warnings_add(walk->warnings, walk->doc->file, node->key_line, node->key_column,
+                     "%.300s: is given twice; this one counts, not the one in line %u", walk->key, value->line);
+        cfgs_copy_free(value->value);
+    } else {
+        value = slot ? calloc(1, sizeof *value) : NULL;
+        if (!value) {
+            cfgs_copy_free(copy);
+            table_remove(&walk->layer->values, walk->key, walk->length);
+            return problem_memory(walk->problem);
+        }
+        *slot = value;
+    }
+    *value = (struct layer_value){.value = copy, .line = node->line, .column = node->column};
+    return true;
+}
+
+/* A problem of a value gets its place in front. */
+static bool refuse_value(struct walk *walk, const struct node *node)
+{
+    struct problem reason = *walk->problem;
+    return refuse(walk, node, reason.text);
+}
+
+static bool keep_raw(struct walk *walk, const struct node *node)
+{
+    cfgs_copy *copy;
+    bool inexact = false;
+    if (convert_raw(&walk->converter, node, &copy, &inexact, walk->problem) == CONVERT_FAILED)
+        return refuse_value(walk, node);
+    if (inexact)
+        warn(walk, node, "an integer beyond 2^53 inside a list or map loses precision");
+    return keep(walk, node, copy);
+}
+
+static bool keep_impossible(struct walk *walk, const struct node *node, enum setting_kind kind)
+{
+    warnings_add(walk->warnings, walk->doc->file, node->line, node->column,
+                 "%.300s: a %s cannot be converted to the declared kind %s; it is kept as it is", walk->key,
+                 node_kind_name(node->kind), setting_kind_name(kind));
+    return keep_raw(walk, node);
+}
+
+static bool keep_as(struct walk *walk, const struct node *node, enum setting_kind kind)
+{
+    cfgs_copy *copy;
+    bool inexact = false;
+    switch (convert_node(&walk->converter, node, kind, &copy, &inexact, walk->problem)) {
+    case CONVERT_IMPOSSIBLE: return keep_impossible(walk, node, kind);
+    case CONVERT_FAILED: return refuse_value(walk, node);
+    default: break;
+    }
+    if (inexact)
+        warn(walk, node, "an integer beyond 2^53 inside a list or map loses precision");
+    return keep(walk, node, copy);
+}
+
+/* ---- the tree ---------------------------------------------------------------------------------------------------- */
+
+static bool walk_map(struct walk *walk, const struct node *map);
+
+static bool is_empty_map(const struct node *node)
+{
+    return node->kind == NODE_MAP && !node->as.first;
+}
+
+static bool declare_leaf(struct walk *walk, const struct node *node)
+{
+    const struct declaration *declaration = declarations_add(walk->declarations, walk->key, walk->length, node);
+    if (!declaration)
+        return problem_memory(walk->problem);
+    if (node->kind == NODE_NULL)
+        return keep_raw(walk, node);
+    return keep_as(walk, node, declaration->kind);
+}
+
+static bool take_declaring(struct walk *walk, const struct node *node)
+{
+    const struct declaration *declaration = declarations_find(walk->declarations, walk->key, walk->length);
+    bool map_kind = declaration && declaration->has_kind && setting_kind_is_map(declaration->kind);
+    if (node->kind == NODE_MAP && !is_empty_map(node) && !map_kind)
+        return walk_map(walk, node);
+    return declare_leaf(walk, node);
+}
+
+static bool take_undeclared(struct walk *walk, const struct node *node)
+{
+    if (declarations_is_section(walk->declarations, walk->key, walk->length)) {
+        if (node->kind != NODE_NULL && !is_empty_map(node))
+            warnings_add(walk->warnings, walk->doc->file, node->line, node->column,
+                         "%.300s: is a section, not a setting; the %s that stands here is ignored", walk->key,
+                         node_kind_name(node->kind));
+        return true;
+    }
+    warnings_add(walk->warnings, walk->doc->file, node->key_line, node->key_column,
+                 "%.300s: no such setting is declared; it is kept as it is", walk->key);
+    return keep_raw(walk, node);
+}
+
+static bool take_declared(struct walk *walk, const struct node *node)
+{
+    const struct declaration *declaration = declarations_find(walk->declarations, walk->key, walk->length);
+    if (declaration && node->kind == NODE_NULL)
+        return true;
+    if (declaration)
+        return keep_as(walk, node, declaration->kind);
+    if (node->kind == NODE_MAP && !is_empty_map(node))
+        return walk_map(walk, node);
+    return take_undeclared(walk, node);
+}
+
+/* Dots in a key are part of the path, so each segment must hold something. */
+static bool is_path(const char *key, size_t length)
+{
+    if (!length || key[0] == '.' || key[length - 1] == '.')
+        return false;
+    return memmem(key, length, "..", 2) == NULL;
+}
+
+static bool take_entry(struct walk *walk, const struct node *node)
+{
+    size_t before = walk->length, need = before + (before ? 1 : 0) + node->key_length;
+    if (!is_path(node->key, node->key_length)) {
+        warnings_add(walk->warnings, walk->doc->file, node->key_line, node->key_column,
+                     "the key '%.300s' is no path (an empty part between dots); it is ignored", node->key);
+        return true;
+    }
+    if (need > DOC_KEY_MAX_BYTES)
+        return problem_set(walk->problem, "%s:%u:%u: the whole key has %zu bytes, more than %u", walk->doc->file,
+                           node->key_line, node->key_column, need, DOC_KEY_MAX_BYTES);
+    if (before)
+        walk->key[walk->length++] = '.';
+    key_canonical(walk->key + walk->length, node->key, node->key_length);
+    walk->length = need;
+    walk->key[need] = '\0';
+    bool ok = walk->declaring ? take_declaring(walk, node) : take_declared(walk, node);
+    walk->length = before;
+    walk->key[before] = '\0';
+    return ok;
+}
+
+static bool walk_map(struct walk *walk, const struct node *map)
+{
+    for (const struct node *entry = map->as.first; entry; entry = entry->next) {
+        bool reserved = walk->declaring && !walk->length && strcmp(entry->key, DECLARATIONS_KEY) == 0;
+        if (!reserved && !take_entry(walk, entry))
+            return false;
+    }
+    return true;
+}
+
+bool layer_read(struct layer *layer, struct declarations *declarations, bool declaring, const struct doc *doc,
+                struct warnings *warnings, struct problem *problem)
+{
+    struct walk walk = {
+        .layer = layer,
+        .declarations = declarations,
+        .doc = doc,
+        .warnings = warnings,
+        .problem = problem,
+        .declaring = declaring,
+    };
+    bool ok = converter_init(&walk.converter, problem) && walk_map(&walk, doc->root);
+    converter_free(&walk.converter);
+    if (ok && declaring)
+        declarations_settle(declarations, doc->file, warnings);
+    return ok;
+}

@@ -1,0 +1,162 @@
+# harness.py: a daemon of one's own, the CLI against it, and conditions instead of sleeps.
+# SPDX-License-Identifier: Apache-2.0
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+CLI = os.environ["CONFIGSTREAM"]
+DAEMON = os.environ["CONFIGSTREAMD"]
+PATIENCE = 60  # seconds until a condition counts as never coming true
+
+DEFAULTS = """\
+log_level: info
+cmd_port: 5001
+enabled: false
+rate: 1.5
+site: example.com
+api_key: ""
+tags: []
+timeout: 10s
+endpoints: {}
+logs_config:
+  use_compression: true
+  batch_wait: 5
+  inner:
+    depth: 2
+hidden: ""
+x-configstream:
+  tags: {kind: string_list}
+  timeout: {kind: duration}
+  endpoints: {kind: list_map}
+  hidden: {secret: true}
+"""
+
+MAIN = """\
+cmd_port: 6001
+tags: [a, b]
+logs_config:
+  batch_wait: 7
+"""
+
+numbers = itertools.count()
+
+
+def eventually(what, condition):
+    give_up = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > give_up:
+            raise AssertionError("gave up waiting for " + what)
+        time.sleep(0.01)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.instance = "cli-test-%d-%d" % (os.getpid(), next(numbers))
+        self.folder = tempfile.mkdtemp(prefix="cfgs-")
+        self.config = os.path.join(self.folder, "main.yaml")
+        self.defaults = os.path.join(self.folder, "defaults.yaml")
+        self.socket = os.path.join(self.folder, "s")
+        self.log = os.path.join(self.folder, "log")
+        self.processes = []
+        self.daemon = None
+        self.write(self.config, MAIN)
+        self.write(self.defaults, DEFAULTS)
+
+    def tearDown(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+        for suffix in ("", ".lock"):
+            try:
+                os.unlink("/dev/shm/configstream." + self.instance + suffix)
+            except FileNotFoundError:
+                pass
+        shutil.rmtree(self.folder)
+
+    def write(self, path, text):
+        mode = "wb" if isinstance(text, bytes) else "w"
+        with open(path, mode) as file:
+            file.write(text)
+
+    def read(self, path):
+        with open(path, errors="replace") as file:
+            return file.read()
+
+    def arena_exists(self):
+        return os.path.exists("/dev/shm/configstream." + self.instance)
+
+    # -- the daemon
+
+    def daemon_arguments(self, *more):
+        return [DAEMON, "--instance", self.instance, "--config", self.config, "--defaults", self.defaults,
+                "--control", self.socket, *more]
+
+    def start(self, *more):
+        log = open(self.log, "a")
+        self.daemon = subprocess.Popen(self.daemon_arguments(*more), stderr=log)
+        log.close()
+        self.processes.append(self.daemon)
+
+        def up():
+            if self.daemon.poll() is not None:
+                raise AssertionError("the daemon ended: " + self.read(self.log))
+            result = self.run_cli("status", "--json")
+            return result.returncode == 0 and json.loads(result.stdout)["pid"] == self.daemon.pid and \
+                self.run_cli("wait", "--timeout", "30").returncode == 0 and self.run_cli("get", "log_level").stdout
+
+        eventually("the daemon", up)
+
+    def start_failing(self, *more):
+        return subprocess.run(self.daemon_arguments(*more), capture_output=True, text=True, timeout=PATIENCE)
+
+    def end(self, sig=signal.SIGTERM):
+        self.daemon.send_signal(sig)
+        self.daemon.wait(PATIENCE)
+        return self.daemon.returncode
+
+    def crash(self):
+        self.end(signal.SIGKILL)
+
+    # -- the CLI
+
+    def run_cli(self, *arguments, **more):
+        return subprocess.run([CLI, "--instance", self.instance, *arguments], capture_output=True, text=True,
+                              timeout=PATIENCE * 2, **more)
+
+    def cli(self, *arguments, code=0):
+        result = self.run_cli(*arguments)
+        self.assertEqual(result.returncode, code, "%s: %s%s" % (arguments, result.stdout, result.stderr))
+        return result
+
+    def text(self, *arguments, code=0):
+        return self.cli(*arguments, code=code).stdout
+
+    def json(self, *arguments, code=0):
+        return json.loads(self.cli(*arguments, "--json", code=code).stdout)
+
+    def value(self, key):
+        return self.json("get", key)["value"]
+
+    def sequence(self):
+        return self.json("wait")["sequence"]
+
+    def spawn_watch(self, *more):
+        process = subprocess.Popen([CLI, "--instance", self.instance, "--json", "watch", *more], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        return process
+
+    def event(self, process):
+        line = process.stdout.readline()
+        self.assertTrue(line, "watch ended: " + (process.stderr.read() if process.poll() is not None else ""))
+        return json.loads(line)

@@ -1,0 +1,671 @@
+# test_cli.py: every command against a running, a dead and an absent daemon; bad input; crashes.
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import unittest
+
+from harness import CLI, DAEMON, Case, DEFAULTS, MAIN, eventually
+
+
+class Basics(Case):
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def test_get_prints_a_bare_value(self):
+        self.assertEqual(self.text("get", "cmd_port"), "6001\n")
+        self.assertEqual(self.text("get", "site"), "example.com\n")
+        self.assertEqual(self.text("get", "CMD_Port", "--source"), "6001  (file)\n")
+
+    def test_get_json_has_key_value_source_sequence(self):
+        got = self.json("get", "cmd_port")
+        self.assertEqual(sorted(got), ["key", "sequence", "source", "value"])
+        self.assertEqual((got["value"], got["source"]), (6001, "file"))
+
+    def test_get_of_a_section_is_the_merged_map(self):
+        got = self.json("get", "logs_config")
+        self.assertEqual(got["value"], {"use_compression": True, "batch_wait": 7, "inner": {"depth": 2}})
+
+    def test_get_of_nothing_is_3(self):
+        self.assertEqual(self.cli("get", "nope", code=3).stdout, "")
+
+    def test_all_sources_lowest_first(self):
+        self.cli("set", "cmd_port", "7001", "--source", "remote-config")
+        got = self.json("get", "cmd_port", "--all-sources")
+        self.assertEqual(got, {"key": "cmd_port", "sources": [{"source": "default", "value": 5001},
+                                                              {"source": "file", "value": 6001},
+                                                              {"source": "remote-config", "value": 7001}]})
+        self.assertEqual(self.text("get", "cmd_port", "--all-sources").split(),
+                         ["default", "5001", "file", "6001", "remote-config", "7001"])
+        self.cli("get", "nope", "--all-sources", code=3)
+
+    def test_list_is_sorted_and_parses(self):
+        lines = [json.loads(line) for line in self.text("list", "--json").splitlines()]
+        keys = [line["key"] for line in lines]
+        self.assertEqual(keys, sorted(keys))
+        self.assertEqual(len(keys), 13)
+        self.assertEqual(self.text("list", "logs_config.").splitlines(),
+                         ["logs_config.batch_wait = 7  (file)", "logs_config.inner.depth = 2  (default)",
+                          "logs_config.use_compression = true  (default)"])
+
+    def test_secrets_are_masked_unless_asked_for(self):
+        self.cli("set", "api_key", "sesame")
+        self.cli("set", "hidden", "grotto")
+        text = self.text("list") + self.text("list", "--json")
+        self.assertNotIn("sesame", text)
+        self.assertNotIn("grotto", text)
+        self.assertIn("api_key = ********  (cli)", text)
+        masked = [json.loads(line) for line in self.text("list", "api_key", "--json").splitlines()]
+        self.assertEqual((masked[0]["value"], masked[0]["masked"]), ("********", True))
+        self.assertIn("sesame", self.text("list", "--show-secrets"))
+        self.assertEqual(self.text("get", "api_key"), "sesame\n")
+        self.assertNotIn("sesame", self.read(self.log))
+
+    def test_set_and_unset_answer_with_change_and_id(self):
+        before = self.sequence()
+        self.assertEqual(self.json("set", "log_level", "debug"),
+                         {"key": "log_level", "sequence": before + 1, "changed": True})
+        self.assertEqual(self.json("set", "log_level", "debug")["changed"], False)
+        self.assertEqual(self.json("unset", "log_level"),
+                         {"key": "log_level", "sequence": before + 2, "changed": True})
+        self.assertEqual(self.json("unset", "log_level"),
+                         {"key": "log_level", "sequence": before + 2, "changed": False})
+        self.assertEqual(self.json("unset", "never.heard.of")["changed"], False)
+
+    def test_unset_falls_back_through_every_source(self):
+        for source, value in (("config-post-init", "1"), ("agent-runtime", "2"), ("cli", "3")):
+            self.cli("set", "cmd_port", value, "--source", source)
+        self.assertEqual(self.value("cmd_port"), 3)
+        self.cli("unset", "cmd_port")
+        self.assertEqual(self.value("cmd_port"), 2)
+        self.cli("unset", "cmd_port", "--source", "config-post-init")
+        self.assertEqual(self.value("cmd_port"), 2)
+        self.cli("unset", "cmd_port", "--source", "agent-runtime")
+        self.assertEqual(self.json("get", "cmd_port")["source"], "file")
+
+    def test_status_has_the_documented_members(self):
+        got = self.json("status")
+        for member in ("instance", "arena", "layout", "instance_id", "state", "pid", "epoch", "sequence", "settings",
+                       "origin", "heartbeat_age_ms", "size_bytes", "bank", "ring", "counters", "relay", "bridge"):
+            self.assertIn(member, got)
+        self.assertEqual((got["state"], got["pid"], got["origin"]), ("running", self.daemon.pid, "main.yaml"))
+        self.assertIn("running", self.text("status"))
+
+    def test_wait_is_ready_at_once(self):
+        self.assertEqual(self.json("wait", "--timeout", "0")["settings"], 13)
+
+    def test_destroy_of_a_running_instance_is_refused(self):
+        self.assertIn(str(self.daemon.pid), self.cli("destroy", code=6).stderr)
+        self.cli("get", "site")
+
+    def test_usage_errors_are_2(self):
+        for words in ([], ["fly"], ["get"], ["get", "a", "b"], ["set", "a"], ["set", "a", "b", "--file", "c"],
+                      ["list", "--frobnicate"], ["watch", "--count", "x"], ["set", "site", "a", "--source", "mars"],
+                      ["wait", "--timeout", "soon"], ["status", "--live"]):
+            self.cli(*words, code=2)
+
+    def test_help_and_version_are_0(self):
+        self.assertIn("watch", self.text("--help"))
+        self.assertIn("0.1.0", self.text("--version"))
+        self.assertEqual(subprocess.run([DAEMON, "--help"], capture_output=True).returncode, 0)
+        self.assertEqual(subprocess.run([DAEMON, "--bad"], capture_output=True).returncode, 2)
+
+
+class Values(Case):
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def set_get(self, key, *value):
+        self.cli("set", key, *value)
+        return self.value(key)
+
+    def test_text_is_converted_to_the_declared_kind(self):
+        self.assertEqual(self.set_get("cmd_port", "0x10"), 16)
+        self.assertEqual(self.set_get("cmd_port", "-5"), -5)
+        self.assertIs(self.set_get("enabled", "true"), True)
+        self.assertEqual(self.set_get("rate", "2"), 2.0)
+        self.assertEqual(self.set_get("site", "123"), "123")
+        self.assertEqual(self.set_get("timeout", "1m30s"), 90 * 10**9)
+        self.assertEqual(self.set_get("tags", "x y"), ["x", "y"])
+        self.assertEqual(self.set_get("tags", '["x y"]'), ["x y"])
+        self.assertEqual(self.set_get("endpoints", '{"https://x.test": ["k"]}'), {"https://x.test": ["k"]})
+
+    def test_json_values(self):
+        self.assertEqual(self.set_get("tags", "--value-json", '["p", 1, true]'), ["p", "1", "true"])
+        self.assertEqual(self.set_get("cmd_port", "--value-json", "9007199254740993"), 9007199254740993)
+        self.assertIn("JSON", self.cli("set", "tags", "--value-json", "[1,", code=6).stderr)
+
+    def test_file_values(self):
+        path = os.path.join(self.folder, "value")
+        self.write(path, "line one\nline two\n")
+        self.assertEqual(self.set_get("site", "--file", path), "line one\nline two\n")
+        self.write(path, "42\n")
+        self.assertEqual(self.set_get("cmd_port", "--file", path), 42)
+        self.cli("set", "site", "--file", path + "-missing", code=1)
+
+    def test_large_values_pass(self):
+        path = os.path.join(self.folder, "value")
+        self.write(path, "x" * (3 << 20))
+        self.assertEqual(len(self.set_get("site", "--file", path)), 3 << 20)
+
+    def test_what_cannot_be_converted_is_refused(self):
+        before = self.sequence()
+        for words in (("cmd_port", "many"), ("cmd_port", ""), ("enabled", "yes"), ("timeout", "soon"),
+                      ("endpoints", "flat"), ("cmd_port", "--value-json", "[1]"), ("site", "--value-json", "null")):
+            self.cli("set", *words, code=6)
+        self.assertIn("declared as int", self.cli("set", "cmd_port", "many", code=6).stderr)
+        self.assertEqual(self.sequence(), before)
+
+    def test_undeclared_keys_and_sections_are_refused(self):
+        self.assertIn("nope", self.cli("set", "nope", "1", code=6).stderr)
+        self.assertIn("section", self.cli("set", "logs_config", "1", code=6).stderr)
+
+    def test_numbers_json_has_no_name_for(self):
+        self.write(self.config, MAIN + "rate: .nan\n")
+        self.cli("reload")
+        self.assertEqual(self.value("rate"), "NaN")
+
+    def test_set_before_the_first_snapshot(self):
+        self.end()
+        self.start("--set", "cmd_port=9", "--set", "site=a=b")
+        self.assertEqual(self.json("get", "cmd_port")["source"], "cli")
+        self.assertEqual(self.value("site"), "a=b")
+
+
+class Dead(Case):
+    def setUp(self):
+        super().setUp()
+        self.start()
+        self.cli("set", "log_level", "debug")
+
+    def check_reads_and_changes(self, state):
+        got = self.cli("get", "log_level")
+        self.assertEqual(got.stdout, "debug\n")
+        self.assertIn(state, got.stderr)
+        self.assertEqual(self.cli("list").stdout.count("\n"), 13)
+        self.cli("get", "log_level", "--live", code=5)
+        got = self.cli("watch", "--count", "1", "--json")
+        self.assertEqual(json.loads(got.stdout)["event"], "snapshot")
+        self.assertIn(state, got.stderr)
+        self.cli("wait", "--timeout", "1")
+        self.cli("set", "log_level", "info", code=5)
+        self.cli("unset", "log_level", code=5)
+        self.cli("reload", code=5)
+        self.cli("get", "log_level", "--all-sources", code=5)
+        self.assertEqual(self.json("status", code=5)["state"], state)
+        self.assertIn(state, self.text("status", code=5))
+        self.cli("destroy")
+        self.assertFalse(self.arena_exists())
+        self.cli("get", "log_level", code=4)
+
+    def test_a_killed_producer_leaves_its_last_state(self):
+        self.crash()
+        self.check_reads_and_changes("dead")
+
+    def test_a_clean_stop_keeps_the_arena_and_removes_the_socket(self):
+        self.assertEqual(self.end(), 0)
+        self.assertFalse(os.path.exists(self.socket))
+        self.check_reads_and_changes("closed")
+
+    def test_a_clean_stop_with_unlink_removes_the_arena(self):
+        self.end()
+        self.start("--unlink")
+        self.assertEqual(self.end(signal.SIGINT), 0)
+        self.assertFalse(self.arena_exists())
+
+
+class Absent(Case):
+    def test_every_command_says_4_and_names_what_exists(self):
+        other = "/dev/shm/configstream." + self.instance + "-there"
+        self.write(other, "")
+        try:
+            for words in (("get", "a"), ("list",), ("set", "a", "b"), ("unset", "a"), ("reload",), ("status",),
+                          ("destroy",), ("watch",), ("get", "a", "--all-sources")):
+                self.assertIn(self.instance + "-there", self.cli(*words, code=4).stderr)
+        finally:
+            os.unlink(other)
+
+    def test_wait_times_out(self):
+        self.cli("wait", "--timeout", "0.2", code=7)
+
+    def test_wait_is_woken_by_the_first_snapshot(self):
+        waiter = subprocess.Popen([CLI, "--instance", self.instance, "wait", "--timeout", "60"], stdout=subprocess.PIPE)
+        self.processes.append(waiter)
+        self.start()
+        self.assertEqual(waiter.wait(60), 0)
+
+    def test_a_file_that_is_no_arena_is_an_error_not_a_crash(self):
+        path = "/dev/shm/configstream." + self.instance
+        self.write(path, "x" * 100000)
+        os.chmod(path, 0o640)
+        for words in (("get", "a"), ("list",), ("status",), ("watch", "--timeout", "1")):
+            self.assertTrue(self.cli(*words, code=1).stderr)
+
+
+class BadInput(Case):
+    def check_refused_at_start(self, text, place, reason):
+        self.write(self.config, text)
+        result = self.start_failing()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("%s:%s: " % (self.config, place), result.stderr)
+        self.assertIn(reason, result.stderr)
+        self.assertFalse(self.arena_exists())
+        self.assertFalse(os.path.exists(self.socket))
+
+    def test_yaml_that_does_not_parse(self):
+        self.check_refused_at_start("a: 1\nb: [1, 2\nc: 3\n", "3:2", "',' or ']'")
+        self.check_refused_at_start("a: 1\n\tb: 2\n", "2:1", "")
+        self.check_refused_at_start("- a\n- b\n", "1:1", "must be a map")
+        self.check_refused_at_start(b"a: ok\nbb: \xff\xfe\n", "2:5", "UTF-8")
+        self.check_refused_at_start("a: *nowhere\n", "1:4", "nowhere")
+        self.check_refused_at_start("a: &x [*x]\n", "1:8", "inside the value it names")
+        self.check_refused_at_start("? [a]\n: b\n", "1:3", "single value")
+
+    def test_an_alias_bomb_is_refused_quickly(self):
+        lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x]"]
+        for i in range(1, 12):
+            lines.append("a%d: &a%d [%s]" % (i, i, ",".join(["*a%d" % (i - 1)] * 9)))
+        self.write(self.config, "\n".join(lines) + "\n")
+        result = self.start_failing()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("4000000", result.stderr)
+
+    def test_nesting_and_keys_beyond_the_limits(self):
+        self.write(self.config, "a: " + "[" * 200 + "]" * 200 + "\n")
+        self.assertIn("128", self.start_failing().stderr)
+        self.write(self.config, "? " + "k" * 1025 + "\n: 1\n")
+        self.assertIn("1024", self.start_failing().stderr)
+
+    def test_a_missing_file_is_named(self):
+        os.unlink(self.config)
+        result = self.start_failing()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(self.config, result.stderr)
+
+    def test_declarations_that_make_no_sense_are_refused_with_their_place(self):
+        self.write(self.defaults, "a: 1\nx-configstream:\n  a: {kind: colour}\n")
+        self.assertIn("%s:3:13: " % self.defaults, self.start_failing().stderr)
+
+    def test_check_prints_warnings_with_their_place_and_touches_nothing(self):
+        self.write(self.config, "cmd_port: [1]\nunheard.of: 1\nsite: a\nsite: b\n")
+        result = self.start_failing("--check")
+        self.assertEqual(result.returncode, 0)
+        for line in (":1:11: cmd_port", ":2:1: unheard.of", ":4:1: the key 'site' is given twice"):
+            self.assertIn(self.config + line, result.stderr)
+        self.assertFalse(self.arena_exists())
+        self.write(self.config, "a: [")
+        self.assertEqual(self.start_failing("--check").returncode, 1)
+
+    def test_a_bad_set_on_the_command_line_creates_nothing(self):
+        result = self.start_failing("--set", "cmd_port=many")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("cmd_port", result.stderr)
+        self.assertFalse(self.arena_exists())
+
+    def test_a_second_producer_is_refused_naming_the_first(self):
+        self.start()
+        result = self.start_failing()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(str(self.daemon.pid), result.stderr)
+        self.cli("set", "site", "still-served")
+
+    def test_a_socket_path_that_is_taken_is_refused_and_leaves_nothing(self):
+        self.write(self.socket, "not a socket")
+        result = self.start_failing()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(self.socket, result.stderr)
+        self.assertFalse(self.arena_exists())
+
+    def test_usage_errors_of_the_daemon_are_2(self):
+        for words in (["--instance", "a b"], ["--mode", "0666"], ["--ring-slots", "few"], ["--max-size", "big"],
+                      ["--set", "novalue"], ["--group", "no-such-group-here"], ["--log-level", "loud"], ["word"]):
+            self.assertEqual(self.start_failing(*words).returncode, 2, words)
+
+    def test_print_size(self):
+        small, large = (int(subprocess.run([DAEMON, "--print-size", "--settings", n], capture_output=True, text=True)
+                            .stdout.split()[0]) for n in ("350", "1000000"))
+        self.assertLess(small, 4 << 20)
+        self.assertGreater(large, 64 << 20)
+
+
+class NoSpace(Case):
+    def test_a_change_without_room_is_refused_with_both_sizes_and_undone(self):
+        self.start("--max-size", "4mb", "--ring-slots", "64")
+        before = self.sequence()
+        path = os.path.join(self.folder, "value")
+        self.write(path, "x" * (8 << 20))
+        result = self.cli("set", "site", "--file", path, code=6)
+        self.assertRegex(result.stderr, r"\d{7,} bytes.*\d{6,}")
+        sources = self.json("get", "site", "--all-sources")["sources"]
+        self.assertEqual([source["source"] for source in sources], ["default"])
+        self.assertEqual((self.value("site"), self.sequence()), ("example.com", before))
+        self.cli("set", "site", "small")
+
+    def test_no_room_at_start_leaves_nothing(self):
+        self.write(self.config, "site: " + "x" * (6 << 20) + "\n")
+        result = self.start_failing("--max-size", "4mb", "--ring-slots", "64")
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, r"\d{7,} bytes")
+        self.assertFalse(self.arena_exists())
+
+
+class Reload(Case):
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def test_only_differences_are_published(self):
+        before = self.sequence()
+        self.write(self.config, MAIN.replace("6001", "6002") + "site: new.example.com\n")
+        self.assertEqual(self.json("reload"), {"sequence": before + 2, "changed": 2})
+        self.assertEqual(self.json("reload"), {"sequence": before + 2, "changed": 0})
+        self.assertEqual(self.value("site"), "new.example.com")
+
+    def test_a_key_that_left_the_file_falls_back(self):
+        watch = self.spawn_watch("--count", "2")
+        self.event(watch)
+        self.write(self.config, MAIN.replace("cmd_port: 6001\n", ""))
+        self.cli("reload")
+        event = self.event(watch)
+        self.assertEqual((event["key"], event["value"], event["source"], event["unset_source"], event["old"]),
+                         ("cmd_port", 5001, "default", "file", 6001))
+
+    def test_sighup_reloads(self):
+        self.write(self.config, MAIN.replace("6001", "6003"))
+        self.daemon.send_signal(signal.SIGHUP)
+        eventually("the reload", lambda: self.value("cmd_port") == 6003)
+
+    def test_a_broken_file_leaves_the_last_good_state(self):
+        before = self.sequence()
+        self.write(self.config, "cmd_port: 1\nbad: [\n")
+        result = self.cli("reload", code=6)
+        self.assertRegex(result.stderr, re.escape(self.config) + r":\d+:\d+: ")
+        self.assertRegex(self.read(self.log), r"ERROR .*" + re.escape(self.config) + r":\d+:\d+: ")
+        self.assertEqual((self.value("cmd_port"), self.sequence()), (6001, before))
+        self.daemon.send_signal(signal.SIGHUP)
+        eventually("the failure of SIGHUP", lambda: self.json("status")["counters"]["reloads_failed"] == 2)
+        self.write(self.config, MAIN)
+        self.cli("reload")
+        self.assertEqual(self.json("status")["counters"]["reloads_ok"], 1)
+
+    def test_runtime_sets_survive_a_reload(self):
+        self.cli("set", "cmd_port", "9", "--source", "agent-runtime")
+        self.write(self.config, MAIN.replace("6001", "6002"))
+        self.assertEqual(self.json("reload")["changed"], 0)
+        self.cli("unset", "cmd_port", "--source", "agent-runtime")
+        self.assertEqual(self.value("cmd_port"), 6002)
+
+    def test_new_declarations_can_be_set(self):
+        self.cli("set", "brand_new", "x", code=6)
+        self.write(self.defaults, DEFAULTS.replace("site:", "brand_new: old\nsite:"))
+        self.assertEqual(self.json("reload")["changed"], 1)
+        self.cli("set", "brand_new", "x")
+
+    def test_undeclared_keys_are_kept_with_a_warning(self):
+        self.write(self.config, MAIN + "unheard:\n  of: {deep: 1, list: [1]}\n")
+        self.assertEqual(self.json("reload")["changed"], 2)
+        self.assertEqual(self.json("get", "unheard.of.deep")["source"], "file")
+        self.assertIn("unheard.of.deep", self.read(self.log))
+
+    def test_a_secret_that_becomes_one_is_masked(self):
+        self.write(self.defaults, DEFAULTS + "  site: {secret: true}\n")
+        self.cli("reload")
+        self.assertIn("site = ********", self.text("list"))
+
+    def test_log_level_follows_the_published_setting(self):
+        self.cli("set", "log_level", "error")
+        size = len(self.read(self.log))
+        self.cli("set", "site", "quiet")
+        self.assertEqual(len(self.read(self.log)), size)
+        self.cli("unset", "log_level")
+        self.cli("set", "site", "loud")
+        self.assertRegex(self.read(self.log), r"INFO set key='site' source=cli uid=\d+ pid=\d+: 1 changed")
+        self.assertNotIn("loud", self.read(self.log))
+
+
+class Crash(Case):
+    def test_runtime_sets_come_back_and_only_differences_are_published(self):
+        self.start()
+        self.cli("set", "cmd_port", "7", "--source", "remote-config")
+        self.cli("set", "tags", "--value-json", '["q"]')
+        watch = self.spawn_watch()
+        first = self.event(watch)
+        self.crash()
+        self.write(self.config, MAIN + "site: changed.example.com\n")
+        self.start()
+        self.assertEqual(self.json("get", "cmd_port"),
+                         {"key": "cmd_port", "value": 7, "source": "remote-config", "sequence": first["sequence"] - 1})
+        self.assertEqual((self.value("tags"), self.sequence()), (["q"], first["sequence"] + 1))
+        event = self.event(watch)
+        self.assertEqual((event["event"], event["key"], event["sequence"]),
+                         ("update", "site", first["sequence"] + 1))
+        self.cli("unset", "cmd_port", "--source", "remote-config")
+        self.assertEqual(self.event(watch)["value"], 6001)
+        self.assertEqual(self.json("status")["epoch"], 2)
+
+    def test_forget_runtime_starts_without_them(self):
+        self.start()
+        self.cli("set", "cmd_port", "7")
+        self.crash()
+        self.start("--forget-runtime")
+        self.assertEqual(self.value("cmd_port"), 6001)
+
+    def test_a_clean_stop_drops_runtime_sets_and_ids_go_on(self):
+        self.start()
+        self.cli("set", "cmd_port", "7")
+        before = self.sequence()
+        self.end()
+        self.start()
+        self.assertEqual((self.value("cmd_port"), self.sequence()), (6001, before + 1))
+
+    def test_a_stale_socket_is_taken_over(self):
+        self.start()
+        self.crash()
+        self.assertTrue(os.path.exists(self.socket))
+        self.start()
+        self.cli("set", "site", "served-again")
+
+    def test_the_command_line_wins_over_what_survived(self):
+        self.start()
+        self.cli("set", "cmd_port", "7")
+        self.crash()
+        self.start("--set", "cmd_port=8")
+        self.assertEqual(self.value("cmd_port"), 8)
+
+
+class Control(Case):
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def connect(self):
+        client = socket.socket(socket.AF_UNIX)
+        self.addCleanup(client.close)
+        client.connect(self.socket)
+        client.settimeout(60)
+        return client
+
+    def test_garbage_is_dropped_and_harms_nobody(self):
+        huge, nonsense, partial = self.connect(), self.connect(), self.connect()
+        huge.sendall(struct.pack(">I", 0x7FFFFFFF))
+        nonsense.sendall(struct.pack(">I", 5) + b"\xff\xff\xff\xff\xff")
+        partial.sendall(b"\x00\x00\x00\x10abc")
+        self.assertEqual(huge.recv(10), b"")
+        self.assertEqual(nonsense.recv(10), b"")
+        self.cli("set", "site", "served")
+        self.assertIn("dropped", self.read(self.log))
+        partial.close()
+        self.cli("set", "site", "served-again")
+
+    def test_an_empty_request_is_refused_not_fatal(self):
+        client = self.connect()
+        client.sendall(struct.pack(">I", 0))
+        length = struct.unpack(">I", client.recv(4, socket.MSG_WAITALL))[0]
+        self.assertIn(b"does not know", client.recv(length, socket.MSG_WAITALL))
+
+    def test_more_clients_than_places_are_served(self):
+        idle = [self.connect() for _ in range(100)]
+        self.cli("set", "site", "served")
+        self.assertEqual(len(idle), 100)
+
+    def test_the_socket_is_its_owners(self):
+        self.assertEqual(os.stat(self.socket).st_mode & 0o777, 0o600)
+
+    def test_the_default_socket_is_found_through_the_arena(self):
+        self.end()
+        environment = dict(os.environ, XDG_RUNTIME_DIR=self.folder)
+        arguments = [word for word in self.daemon_arguments() if word not in ("--control", self.socket)]
+        self.daemon = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)
+        self.processes.append(self.daemon)
+        eventually("the daemon", lambda: self.run_cli("set", "site", "x").returncode == 0)
+
+    def test_log_lines_cannot_be_forged(self):
+        self.cli("set", "a\nFORGED", "x", code=6)
+        self.assertNotIn("\nFORGED", self.read(self.log))
+
+
+class Watch(Case):
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def test_snapshot_then_consecutive_updates(self):
+        watch = self.spawn_watch("--count", "4")
+        first = self.event(watch)
+        self.assertEqual((first["event"], first["settings"], first["reason"]), ("snapshot", 13, "initial"))
+        for i in range(3):
+            self.cli("set", "cmd_port", str(i))
+        for i in range(3):
+            event = self.event(watch)
+            self.assertEqual((event["event"], event["sequence"], event["key"], event["value"], event["source"]),
+                             ("update", first["sequence"] + 1 + i, "cmd_port", i, "cli"))
+            self.assertEqual(event["old"], 6001 if i == 0 else i - 1)
+        self.assertEqual(watch.wait(60), 0)
+
+    def test_prefix_counts_only_what_it_shows(self):
+        watch = self.spawn_watch("--prefix", "logs_config.", "--count", "2")
+        self.assertEqual(self.event(watch)["settings"], 3)
+        self.cli("set", "cmd_port", "1")
+        self.cli("set", "logs_config.batch_wait", "9")
+        self.assertEqual(self.event(watch)["key"], "logs_config.batch_wait")
+        self.assertEqual(watch.wait(60), 0)
+
+    def test_secrets_are_masked_old_values_too(self):
+        self.cli("set", "api_key", "sesame")
+        watch = self.spawn_watch("--count", "2")
+        self.event(watch)
+        self.cli("set", "api_key", "simsim")
+        event = self.event(watch)
+        self.assertEqual((event["value"], event["old"], event["masked"]), ("********", "********", True))
+
+    def test_a_declared_secret_stays_masked_when_it_goes(self):
+        watch = self.spawn_watch("--count", "2")
+        self.event(watch)
+        self.write(self.defaults, DEFAULTS.replace("hidden: \"\"", "hidden: grotto"))
+        self.cli("reload")
+        self.assertEqual(self.event(watch)["value"], "********")
+        watch = self.spawn_watch("--count", "2")
+        self.event(watch)
+        self.cli("unset", "hidden", "--source", "default")
+        event = self.event(watch)
+        self.assertTrue(event["removed"])
+        self.assertEqual(event["old"], "********")
+
+    def test_timeout_before_the_count_is_7_and_without_count_0(self):
+        self.cli("watch", "--count", "2", "--timeout", "0.2", code=7)
+        self.assertIn("snapshot #", self.text("watch", "--timeout", "0.2"))
+
+    def test_human_lines(self):
+        watch = subprocess.Popen([CLI, "--instance", self.instance, "watch", "--count", "3"], stdout=subprocess.PIPE,
+                                 text=True)
+        self.processes.append(watch)
+        sequence = self.sequence()
+        self.assertEqual(watch.stdout.readline(), "snapshot #%d: 13 settings (initial)\n" % sequence)
+        self.cli("set", "log_level", "debug")
+        self.cli("unset", "log_level")
+        self.assertEqual(watch.stdout.readline(),
+                         'update #%d: log_level = "debug" (cli), was "info"\n' % (sequence + 1))
+        self.assertEqual(watch.stdout.readline(),
+                         'update #%d: log_level = "info" (default), unset cli, was "debug"\n' % (sequence + 2))
+
+    def test_watch_goes_on_over_a_kill_and_a_restart(self):
+        watch = self.spawn_watch()
+        first = self.event(watch)
+        self.crash()
+        self.assertIn("dead", watch.stderr.readline())
+        self.start()
+        self.assertIn("running", watch.stderr.readline())
+        self.cli("set", "cmd_port", "1")
+        self.assertEqual(self.event(watch)["sequence"], first["sequence"] + 1)
+
+    def test_an_arena_removed_under_a_running_producer_comes_back(self):  # shm-pitfalls 18
+        watch = self.spawn_watch()
+        first = self.event(watch)
+        os.unlink("/dev/shm/configstream." + self.instance)
+        os.unlink("/dev/shm/configstream." + self.instance + ".lock")
+        again = self.event(watch)
+        self.assertEqual((again["reason"], again["sequence"], again["settings"]),
+                         ("replaced", first["sequence"], first["settings"]))
+        self.assertTrue(os.path.exists("/dev/shm/configstream." + self.instance + ".lock"))
+        self.cli("set", "cmd_port", "1")
+        self.assertEqual(self.event(watch)["sequence"], first["sequence"] + 1)
+
+    def test_a_removal_of_a_secret_stays_masked_and_others_are_shown(self):
+        self.write(self.config, "mine: 1\n")
+        self.cli("reload")
+        watch = self.spawn_watch()
+        self.event(watch)
+        self.write(self.config, "")
+        self.cli("reload")
+        removal = self.event(watch)
+        self.assertEqual((removal["key"], removal["removed"], removal["old"]), ("mine", True, 1))
+
+    def test_watch_follows_a_replaced_arena(self):
+        watch = self.spawn_watch()
+        self.event(watch)
+        self.crash()
+        self.cli("destroy")
+        self.start()
+        self.assertEqual(self.event(watch)["reason"], "replaced")
+
+    def test_a_bulk_load_is_one_snapshot(self):
+        self.end()
+        self.start("--ring-slots", "16", "--unlink")
+        watch = self.spawn_watch()
+        self.event(watch)
+        self.write(self.config, "".join("extra%d: %d\n" % (i, i) for i in range(100)))
+        self.cli("reload")
+        event = self.event(watch)
+        self.assertEqual((event["event"], event["reason"]), ("snapshot", "lapped"))
+
+
+class Example(Case):
+    """The shipped example is what people start from: it must load without a complaint."""
+
+    def setUp(self):
+        super().setUp()
+        self.config = os.path.join(os.environ["EXAMPLES"], "datadog.yaml")
+        self.defaults = os.path.join(os.environ["EXAMPLES"], "defaults.yaml")
+
+    def test_it_loads_without_warnings(self):
+        result = self.start_failing("--check")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    def test_it_is_published_whole(self):
+        self.start()
+        lines = [json.loads(line) for line in self.text("list", "--json").splitlines()]
+        self.assertGreaterEqual(len(lines), 350)
+        self.assertGreater(sum(line["source"] == "file" for line in lines), 20)
+        self.assertTrue(self.value("api_key").startswith("ENC["))
+        self.assertEqual(self.value("expected_tags_duration"), 15 * 60 * 10**9)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]] + (sys.argv[1:] or []))

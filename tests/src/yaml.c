@@ -1,0 +1,200 @@
+/* yaml.c: documents as trees, and what is refused where.  SPDX-License-Identifier: Apache-2.0 */
+#include "yaml/doc.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct problem problem;
+static struct warnings warnings;
+static struct doc doc;
+
+static bool load_bytes(const char *text, size_t length)
+{
+    doc_free(&doc);
+    warnings_clear(&warnings);
+    return doc_load_text(&doc, "f.yaml", text, length, &warnings, &problem);
+}
+
+static bool load(const char *text)
+{
+    return load_bytes(text, strlen(text));
+}
+
+static const struct node *child(const struct node *map, const char *key)
+{
+    for (const struct node *node = map->as.first; node; node = node->next)
+        if (strcmp(node->key, key) == 0)
+            return node;
+    return NULL;
+}
+
+static const struct node *value(const char *yaml)
+{
+    static char text[512];
+    snprintf(text, sizeof text, "k: %s\n", yaml);
+    cr_assert(load(text), "%s: %s", yaml, problem.text);
+    return child(doc.root, "k");
+}
+
+static void drop(void)
+{
+    doc_free(&doc);
+    warnings_clear(&warnings);
+}
+
+TestSuite(yaml, .fini = drop);
+
+Test(yaml, plain_scalars_are_what_yaml_1_1_says)
+{
+    cr_assert_eq(value("")->kind, NODE_NULL);
+    cr_assert_eq(value("~")->kind, NODE_NULL);
+    cr_assert(value("yes")->as.boolean && value("On")->as.boolean && !value("off")->as.boolean);
+    cr_assert_eq(value("010")->as.integer, 8);
+    cr_assert_eq(value("0x10")->as.integer, 16);
+    cr_assert_eq(value("1_000")->as.integer, 1000);
+    cr_assert_eq(value("9007199254740993")->as.integer, INT64_C(9007199254740993));
+    cr_assert_eq(value("08")->as.number, 8.0);
+    cr_assert_eq(value("1e3")->as.number, 1000.0);
+    cr_assert(isnan(value(".nan")->as.number) && isinf(value("-.Inf")->as.number));
+    cr_assert_eq(value("2020-01-01")->kind, NODE_STRING);
+    cr_assert_eq(value("12ab")->kind, NODE_STRING);
+    cr_assert_eq(value("nullish")->kind, NODE_STRING);
+}
+
+Test(yaml, quoted_scalars_are_strings)
+{
+    cr_assert_eq(value("\"12\"")->kind, NODE_STRING);
+    cr_assert_eq(value("'yes'")->kind, NODE_STRING);
+    cr_assert_eq(value("\"\"")->kind, NODE_STRING);
+}
+
+Test(yaml, tags_decide)
+{
+    cr_assert_eq(value("!!str 12")->kind, NODE_STRING);
+    cr_assert_eq(value("!!int '12'")->as.integer, 12);
+    cr_assert_eq(value("!!float 1")->as.number, 1.0);
+    cr_assert_not(load("k: !!int many\n"));
+    cr_assert_str_eq(problem.text, "f.yaml:1:4: the tag !!int does not fit this text");
+}
+
+Test(yaml, every_node_knows_its_place)
+{
+    cr_assert(load("a: 1\nb:\n  c: [x,\n      y]\n"));
+    const struct node *list = child(child(doc.root, "b"), "c");
+    cr_assert_eq(list->line, 3);
+    cr_assert_eq(list->as.first->next->line, 4);
+    cr_assert_eq(list->as.first->next->column, 7);
+    cr_assert_eq(list->key_column, 3);
+}
+
+Test(yaml, keys_that_are_no_strings_become_their_text)
+{
+    cr_assert(load("010: a\ntrue: b\n~: c\n1.5: d\n\"010\": e\n"));
+    cr_assert(child(doc.root, "8") && child(doc.root, "true") && child(doc.root, "null") && child(doc.root, "1.5"));
+    cr_assert_str_eq(child(doc.root, "010")->text, "e");
+}
+
+Test(yaml, a_key_given_twice_counts_last_with_a_warning)
+{
+    cr_assert(load("a: 1\nb: 2\na: 3\n"));
+    cr_assert_eq(child(doc.root, "a")->as.integer, 3);
+    cr_assert_eq(warnings.total, 1);
+    cr_assert_str_eq(warnings.lines[0], "f.yaml:3:1: the key 'a' is given twice; this one counts, not the one in line 1");
+}
+
+Test(yaml, duplicates_in_a_large_map_are_found_too)
+{
+    char text[8192];
+    size_t at = 0;
+    for (int i = 0; i < 300; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "k%d: %d\n", i % 290, i);
+    cr_assert(load(text));
+    cr_assert_eq(warnings.total, 10);
+    cr_assert_eq(child(doc.root, "k5")->as.integer, 295);
+}
+
+Test(yaml, aliases_and_merges)
+{
+    cr_assert(load("base: &b {p: 1, q: 2}\nuse: {<<: *b, q: 3}\nsame: *b\nmany: {<<: [*b, {r: 4}]}\n"));
+    cr_assert_eq(child(child(doc.root, "use"), "p")->as.integer, 1);
+    cr_assert_eq(child(child(doc.root, "use"), "q")->as.integer, 3);
+    cr_assert_eq(child(child(doc.root, "same"), "q")->as.integer, 2);
+    cr_assert_eq(child(child(doc.root, "many"), "r")->as.integer, 4);
+    cr_assert_null(child(doc.root->as.first, "r"), "the anchor itself stays as it is");
+    cr_assert_not(load("a: {<<: 1}\n"));
+    cr_assert_not(load("a: *none\n"));
+    cr_assert_not(load("a: &r {b: *r}\n"));
+    cr_assert_str_eq(problem.text, "f.yaml:1:11: the alias *r stands inside the value it names");
+}
+
+Test(yaml, nodes_are_bounded_after_aliases)
+{
+    char text[4096] = "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n";
+    for (int i = 1; i < 9; i++) {
+        size_t at = strlen(text);
+        at += (size_t)snprintf(text + at, sizeof text - at, "a%d: &a%d [*a%d", i, i, i - 1);
+        for (int j = 1; j < 10; j++)
+            at += (size_t)snprintf(text + at, sizeof text - at, ",*a%d", i - 1);
+        snprintf(text + at, sizeof text - at, "]\n");
+    }
+    cr_assert_not(load(text));
+    cr_assert(strstr(problem.text, "more than 4000000 values"), "%s", problem.text);
+}
+
+static bool load_nested(unsigned depth)
+{
+    char text[1024] = "a: ";
+    memset(text + 3, '[', depth);
+    memset(text + 3 + depth, ']', depth);
+    return load_bytes(text, 3 + 2 * depth);
+}
+
+Test(yaml, depth_is_bounded_aliases_too)
+{
+    cr_assert(load_nested(DOC_DEPTH_MAX - 1));
+    cr_assert_not(load_nested(DOC_DEPTH_MAX));
+    char text[2048];
+    char open[128] = "", close[128] = "";
+    memset(open, '[', 100);
+    memset(close, ']', 100);
+    snprintf(text, sizeof text, "a: &a %s%s\nb: %.40s*a%.40s\n", open, close, open, close);
+    cr_assert_not(load(text));
+    cr_assert(strstr(problem.text, "f.yaml:2:"), "%s", problem.text);
+}
+
+Test(yaml, an_empty_file_is_an_empty_map)
+{
+    cr_assert(load("") && doc.root->kind == NODE_MAP && !doc.root->as.first);
+    cr_assert(load("# nothing\n") && !doc.root->as.first);
+    cr_assert(load("---\n...\n") && !doc.root->as.first);
+}
+
+Test(yaml, the_top_level_is_a_map)
+{
+    cr_assert_not(load("- a\n"));
+    cr_assert_not(load("text\n"));
+}
+
+Test(yaml, only_the_first_document_counts)
+{
+    cr_assert(load("a: 1\n---\nb: 2\n"));
+    cr_assert_null(child(doc.root, "b"));
+    cr_assert_eq(warnings.total, 1);
+}
+
+Test(yaml, bytes_that_are_no_utf_8_are_refused_with_their_place)
+{
+    cr_assert_not(load_bytes("a: 1\nb: \xc3\x28\n", 11));
+    cr_assert(strstr(problem.text, "f.yaml:2:5: "), "%s", problem.text);
+}
+
+Test(yaml, every_prefix_of_a_document_loads_or_fails_cleanly)
+{
+    const char *text = "a: &x {b: [1, \"two\\n\", {c: ~}]}\nd: *x\ne: |\n  text\n  more\n? f\n: <<\ng: {<<: *x, h: !!str 1}\n";
+    for (size_t length = 0; length <= strlen(text); length++)
+        if (!load_bytes(text, length))
+            cr_assert_eq(strncmp(problem.text, "f.yaml:", 7), 0, "%s", problem.text);
+}
