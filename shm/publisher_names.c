@@ -50,9 +50,12 @@ static void take_arena(cfgs_publisher *to, const cfgs_publisher *from)
 
 static int move_arena(cfgs_publisher *publisher)
 {
-    cfgs_publisher fresh = {.name = publisher->name, .named = true, .file = {.fd = -1}, .geometry = publisher->geometry};
+    cfgs_publisher fresh = {.name = publisher->name,
+                            .named = true,
+                            .info = publisher->info,
+                            .file = {.fd = -1},
+                            .geometry = publisher->geometry};
     struct arena_file old = publisher->file;
-    struct arena_info info;
     struct stat st;
 
     if (fstat(old.fd, &st) == 0) {
@@ -65,17 +68,17 @@ static int move_arena(cfgs_publisher *publisher)
     if (err == CFGS_OK)
         err = recovery_adopt(&fresh, publisher);
     if (err == CFGS_OK)
+        publisher_announce(&fresh);
+    if (err == CFGS_OK)
         err = arena_link(&publisher->name, &fresh.file, &old, &fresh.detail);
     if (err != CFGS_OK) {
         publisher->detail = fresh.detail;
         arena_file_close(&fresh.file);
         return err;
     }
-    (void)info_load(old.header, &info);
     helpers_stop(publisher);
     take_arena(publisher, &fresh);
     arena_file_close(&old);
-    publisher_announce(publisher, &info);
     err = helpers_start(publisher);
     publisher_wake(publisher);
     return err;

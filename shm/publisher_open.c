@@ -83,14 +83,13 @@ void publisher_set_own(cfgs_publisher *publisher)
     word_store_relaxed(&own->mapped, publisher->file.bytes);
 }
 
-/* Say who produces; readers may be looking. */
-void publisher_announce(cfgs_publisher *publisher, const struct arena_info *info)
+void publisher_announce(cfgs_publisher *publisher)
 {
     struct arena_header *header = publisher->file.header;
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    info_store(header, info);
+    info_store(header, &publisher->info);
     /* [counters] relaxed: for people. */
     word_store_relaxed(&header->pid, (uint64_t)getpid());
     word_store_relaxed(&header->started_ns, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
@@ -139,6 +138,8 @@ static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_
         err = recovery_survey(publisher);
     if (err == CFGS_OK)
         err = recovery_finish(publisher);
+    if (err == CFGS_OK)
+        publisher_announce(publisher);
     publisher->start = old->start;
     return err;
 }
@@ -156,6 +157,8 @@ static int replace(cfgs_publisher *publisher, cfgs_publisher *old, bool sound)
     int err = publisher_create(publisher);
     if (err == CFGS_OK && sound && publisher->sequence == old->sequence)
         err = recovery_adopt(publisher, old);
+    if (err == CFGS_OK)
+        publisher_announce(publisher);
     publisher->start = sound ? old->start : CFGS_START_REPLACED;
     return err;
 }
@@ -170,6 +173,8 @@ static int find_arena(cfgs_publisher *publisher, const cfgs_publisher_options *o
     if (found == CFGS_ERR_NOT_READY) {
         publisher->start = CFGS_START_NEW;
         err = publisher_create(publisher);
+        if (err == CFGS_OK)
+            publisher_announce(publisher);
         return err == CFGS_OK ? arena_link(&publisher->name, &publisher->file, NULL, &publisher->detail) : err;
     }
     if (found == CFGS_ERR_UNTRUSTED || found == CFGS_ERR_FEATURE || found == CFGS_ERR_PERMISSION ||
@@ -205,6 +210,11 @@ static int open_parts(cfgs_publisher *publisher, const cfgs_publisher_options *o
         return err;
     publisher->geometry = geometry_for(options);
     publisher->named = !options->in_memory;
+    publisher->wake_thread = !options->no_wake_thread;
+    snprintf(publisher->info.origin, sizeof publisher->info.origin, "%s",
+             options->origin != NULL ? options->origin : "core-agent");
+    snprintf(publisher->info.control_path, sizeof publisher->info.control_path, "%s",
+             options->control_path != NULL ? options->control_path : "");
     if (!fork_guard_init(&publisher->guard))
         return detail_set(&publisher->detail, CFGS_ERR_MEMORY, errno, "mmap");
     if (publisher->named) {
@@ -215,15 +225,11 @@ static int open_parts(cfgs_publisher *publisher, const cfgs_publisher_options *o
             err = find_arena(publisher, options);
     } else {
         err = publisher_create(publisher);
+        if (err == CFGS_OK)
+            publisher_announce(publisher);
     }
     if (err != CFGS_OK)
         return err;
-    struct arena_info info = {0};
-    snprintf(info.origin, sizeof info.origin, "%s", options->origin != NULL ? options->origin : "core-agent");
-    snprintf(info.control_path, sizeof info.control_path, "%s",
-             options->control_path != NULL ? options->control_path : "");
-    publisher_announce(publisher, &info);
-    publisher->wake_thread = !options->no_wake_thread;
     err = helpers_start(publisher);
     if (err == CFGS_OK)
         publisher_wake(publisher); /* row C4: a dead producer may have committed without waking */

@@ -58,6 +58,7 @@ struct cfgs_publisher {
     struct arena_name name;
     bool named; /* has a name and a lock */
     bool wake_thread;
+    struct arena_info info;
     int lock_fd;
     struct arena_file file;
     struct arena_geometry geometry;
@@ -100,8 +101,8 @@ void publisher_set_own(cfgs_publisher *publisher);
 /* A new, unnamed, empty arena of publisher->geometry. */
 int publisher_create(cfgs_publisher *publisher);
 
-/* Say who produces; readers may be looking. */
-void publisher_announce(cfgs_publisher *publisher, const struct arena_info *info);
+/* Say who produces: before a new arena gets its name, so that nobody finds one that seems dead.  Readers may look. */
+void publisher_announce(cfgs_publisher *publisher);
 
 /* ---- rebuild.c ---- */
 
