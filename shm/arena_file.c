@@ -26,20 +26,27 @@
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 #define RECORD_BYTES_TYPICAL 256
+#define RECORD_BYTES_LARGE 1024
 
-struct bank_size bank_size_for(uint64_t settings, uint64_t live_bytes, uint64_t ring_slots)
+/* Room for as many updates as the ring holds, at the average record's size; a few huge values do not make it huge. */
+static uint64_t history_bytes(uint64_t settings, uint64_t live_bytes, uint64_t ring_slots)
+{
+    uint64_t average = live_bytes / settings > RECORD_BYTES_TYPICAL ? live_bytes / settings : RECORD_BYTES_TYPICAL;
+    uint64_t bound = ring_slots * RECORD_BYTES_LARGE > 2 * live_bytes ? ring_slots * RECORD_BYTES_LARGE : 2 * live_bytes;
+
+    return ring_slots * average < bound ? ring_slots * average : bound;
+}
+
+struct bank_size bank_size_for(uint64_t settings, uint64_t live_bytes, uint64_t spare_bytes, uint64_t ring_slots)
 {
     struct bank_size size = {.capacity = BANK_CELLS_MIN};
-    uint64_t average = settings > 0 ? live_bytes / settings : 0;
 
     /* Half full after a rebuild, rebuilt at 70 %. */
     while (size.capacity < 2 * settings)
         size.capacity *= 2;
     if (settings > 0) {
-        if (average < RECORD_BYTES_TYPICAL)
-            average = RECORD_BYTES_TYPICAL;
-        /* Twice the live set makes rebuilds amortised O(1); ring_slots records more keep the ring's history takeable. */
-        size.heap_bytes = 2 * live_bytes + ring_slots * average;
+        /* Twice the live set makes rebuilds amortised O(1). */
+        size.heap_bytes = 2 * live_bytes + history_bytes(settings, live_bytes, ring_slots) + spare_bytes;
         size.heap_bytes = (size.heap_bytes + 7) / 8 * 8;
     }
     size.bytes = section_round(size.capacity * 8 + size.heap_bytes);
@@ -58,7 +65,7 @@ uint64_t cfgs_arena_size(uint64_t settings, uint64_t record_bytes, uint32_t ring
     if (settings > ARENA_MAX_SIZE_LIMIT / 8 / record_bytes)
         return UINT64_MAX;
     return section_round(ARENA_HEADER_BYTES) + section_round(slots * sizeof(struct ring_slot)) +
-           bank_size_for(0, 0, slots).bytes + 2 * bank_size_for(settings, settings * record_bytes, slots).bytes;
+           bank_size_for(0, 0, 0, slots).bytes + 2 * bank_size_for(settings, settings * record_bytes, 0, slots).bytes;
 }
 
 static int no_space(cfgs_error_detail *detail, uint64_t needed, uint64_t available, const char *what)
@@ -197,7 +204,7 @@ static int fill_header(struct arena_header *header, const struct arena_geometry 
     header->ring_at = section_round(ARENA_HEADER_BYTES);
     header->ring_slots = geometry->ring_slots;
     header->base_sequence = geometry->base_sequence;
-    struct bank_size size = bank_size_for(0, 0, geometry->ring_slots);
+    struct bank_size size = bank_size_for(0, 0, 0, geometry->ring_slots);
     /* [attach] relaxed: nobody can see the file before the magic below, and its name after that. */
     word_store_relaxed(&header->bank[0].index_at, ring_end(header));
     word_store_relaxed(&header->bank[0].index_capacity, size.capacity);
@@ -236,7 +243,7 @@ int arena_create(const struct arena_name *name, const struct arena_geometry *geo
     struct arena_file file = {.fd = -1};
     uint64_t bytes = section_round(ARENA_HEADER_BYTES) +
                      section_round(geometry->ring_slots * sizeof(struct ring_slot)) +
-                     bank_size_for(0, 0, geometry->ring_slots).bytes;
+                     bank_size_for(0, 0, 0, geometry->ring_slots).bytes;
 
     if (bytes > geometry->max_size)
         return no_space(detail, bytes, geometry->max_size, "max-size is too small for this ring");

@@ -29,11 +29,14 @@ struct arena_geometry {
 
 #define BANK_CELLS_MIN 1024u
 
-/* Cells and heap for this many live settings of so many bytes in all, with room for updates and for history. */
+/*
+ * Cells and heap for this many live settings of so many bytes in all, with room for updates and for history, and spare_bytes
+ * on top for what is about to be written.
+ */
 struct bank_size {
     uint64_t capacity, heap_bytes, bytes; /* bytes: of the whole section */
 };
-struct bank_size bank_size_for(uint64_t settings, uint64_t live_bytes, uint64_t ring_slots);
+struct bank_size bank_size_for(uint64_t settings, uint64_t live_bytes, uint64_t spare_bytes, uint64_t ring_slots);
 
 static inline uint64_t section_round(uint64_t bytes)
 {

@@ -20,8 +20,6 @@
 
 static int layout_check(const struct arena_header *header, const char *path, cfgs_error_detail *detail)
 {
-    if (header->byte_order != ARENA_BYTE_ORDER)
-        return detail_set(detail, CFGS_ERR_LAYOUT, 0, "%s was written on a host of another byte order", path);
     if (header->layout_major != CFGS_LAYOUT_MAJOR)
         return detail_set(detail, CFGS_ERR_LAYOUT, 0, "%s has layout version %u.%u, this library reads %d.x", path,
                           header->layout_major, header->layout_minor, CFGS_LAYOUT_MAJOR);
@@ -53,8 +51,11 @@ static int geometry_check(const struct arena_header *header, uint64_t file_bytes
 int header_check(const struct arena_header *header, uint64_t file_bytes, bool for_writing, const char *path,
                  cfgs_error_detail *detail)
 {
-    /* [attach] acquire: pairs with the release of the magic in arena_create(), which is stored last. */
-    if (word_load_acquire(&header->magic) != ARENA_MAGIC)
+    /* [attach] acquire: pairs with the release of the magic in fill_header(), which is stored last. */
+    uint64_t magic = word_load_acquire(&header->magic);
+    if (magic == __builtin_bswap64(ARENA_MAGIC) || (magic == ARENA_MAGIC && header->byte_order != ARENA_BYTE_ORDER))
+        return detail_set(detail, CFGS_ERR_LAYOUT, 0, "%s was written on a host of another byte order", path);
+    if (magic != ARENA_MAGIC)
         return detail_set(detail, CFGS_ERR_NOT_ARENA, 0, "%s is not an arena (no magic number)", path);
     int err = layout_check(header, path, detail);
     if (err != CFGS_OK)

@@ -30,6 +30,8 @@ int bank_view_begin(const struct attachment *attachment, cfgs_view *view)
         /* [flip V1] acquire: brings the whole bank along.  Pairs with the release of the flip in rebuild_flip(); relaxed
          * would let cells of the bank's former life through. */
         view->route = word_load_acquire(&header->current);
+        if (view->route == ROUTE_RETIRED)
+            return CFGS_ERR_LAPPED;
         const struct bank_words *bank = view_bank(view);
         /* [recycle V2] [odd-flip V2] acquire: what is read below is of this generation or later, and whoever sees a
          * newer version also sees the flip that came before it and finds the live bank in the next round.  Equal, not merely
@@ -43,9 +45,10 @@ int bank_view_begin(const struct attachment *attachment, cfgs_view *view)
         view->mapped = word_load_relaxed(&attachment->mapped);
         load_place(view);
         /* [recycle V3] relaxed: data under the version. */
-        if (word_load_relaxed(&bank->loaded) == 0)
+        if (word_load_relaxed(&bank->loaded) != 0)
+            return CFGS_OK;
+        if (bank_view_valid(view))
             return CFGS_ERR_NOT_READY;
-        return CFGS_OK;
     }
     return CFGS_ERR_BUSY;
 }

@@ -21,7 +21,10 @@ static inline const struct bank_words *view_bank(const cfgs_view *view)
     return &view_attachment(view)->header->bank[route_bank(view->route)];
 }
 
-/* Rows V1 to V3.  CFGS_OK; CFGS_ERR_NOT_READY: no first state yet; CFGS_ERR_BUSY after K rounds. */
+/*
+ * Rows V1 to V3.  CFGS_OK; CFGS_ERR_NOT_READY: no first state yet; CFGS_ERR_BUSY after K rounds; CFGS_ERR_LAPPED: the
+ * arena was retired under us (another one has its place): ask reader_attachment() again.
+ */
 int bank_view_begin(const struct attachment *attachment, cfgs_view *view);
 
 /* Take up the bank named by route as of sequence, if it is still there; CFGS_ERR_LAPPED if not. */

@@ -178,7 +178,9 @@ int cfgs_get_string(cfgs_reader *reader, const char *key, char *buffer, size_t c
         struct record record;
         cfgs_view view;
         int err = reader_attachment(reader, &attachment);
-        if (err != CFGS_OK || (err = bank_view_begin(attachment, &view)) != CFGS_OK)
+        if (err == CFGS_OK && (err = bank_view_begin(attachment, &view)) == CFGS_ERR_LAPPED)
+            continue;
+        if (err != CFGS_OK)
             return err;
         lookup.hash = index_hash(key, lookup.length, attachment->hash_seed);
         err = bank_view_find(&view, &lookup, &record);

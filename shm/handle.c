@@ -54,9 +54,7 @@ static inline bool remembered(const cfgs_handle *handle)
         return false;
     const struct arena_header *header = attachment->header;
     /* [flip V1] acquire: as in bank_view_begin(); the same route again means the bank we know is the live one. */
-    if (word_load_acquire(&header->current) != handle->route ||
-        /* [state] relaxed: as in reader_attachment(). */
-        word_load_relaxed(&header->state) == ARENA_STATE_SUPERSEDED)
+    if (word_load_acquire(&header->current) != handle->route || attachment_is_superseded(attachment))
         return false;
     /* [commit V4] acquire: keeps the check below behind it.  The same cell content is the same immutable record, which
      * was committed when we remembered it, and committed never shrinks: S need not be asked again. */
@@ -110,7 +108,9 @@ static int handle_read(cfgs_handle *handle, take_fn *take, const struct text_tar
         struct record record;
         cfgs_view view;
         int err = reader_attachment(handle->reader, &attachment);
-        if (err != CFGS_OK || (err = bank_view_begin(attachment, &view)) != CFGS_OK)
+        if (err == CFGS_OK && (err = bank_view_begin(attachment, &view)) == CFGS_ERR_LAPPED)
+            continue;
+        if (err != CFGS_OK)
             return err;
         int found = err = find_record(handle, &view, &record);
         if (err == CFGS_OK)

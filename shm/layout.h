@@ -25,6 +25,9 @@
 #define ARENA_SECTION_BYTES UINT64_C(65536)
 #define ARENA_MAX_SIZE_LIMIT (UINT64_C(1) << 42) /* cells hold offsets of 40 bits in units of 8 bytes */
 
+/* IDs above this are damage: no producer counts that far, and the next ones must not wrap to 0. */
+#define SEQUENCE_MAX (UINT64_MAX - (UINT64_C(1) << 40))
+
 /* header.state */
 #define ARENA_STATE_RUNNING 1u
 #define ARENA_STATE_CLOSED 2u
@@ -90,7 +93,7 @@ _Static_assert(sizeof(struct ring_slot) == 32, "ring slot");
 /* ---- header ------------------------------------------------------------------------------------------------------ */
 
 struct bank_words {
-    _Alignas(128) cfgs_word version; /* odd: being rebuilt; even: the bank's generation, never handed out twice */
+    _Alignas(128) cfgs_word version; /* odd: being rebuilt; even: the bank's generation, never twice the same */
     /* Data under the version, as all of index and heap: */
     cfgs_word index_at;       /* byte offset */
     cfgs_word index_capacity; /* cells, a power of two */
@@ -142,7 +145,7 @@ struct arena_header {
 
     _Alignas(128) cfgs_word32 wake; /* futex word: changes with every commit */
 
-    _Alignas(128) cfgs_word beat; /* heartbeats of this epoch */
+    _Alignas(128) cfgs_word beat; /* heartbeats, all epochs */
     cfgs_word beat_ns;            /* CLOCK_BOOTTIME of the last one */
     cfgs_word beat_interval_ms;
 
@@ -174,6 +177,9 @@ _Static_assert(offsetof(struct arena_header, info_version) == 1280, "header");
 _Static_assert(sizeof(struct arena_header) <= ARENA_HEADER_BYTES, "header");
 
 /* ---- routes ------------------------------------------------------------------------------------------------------ */
+
+/* No arena has this route, as a live bank's generation is at least 2; a retired mapping reads as zeros. */
+#define ROUTE_RETIRED 0
 
 static inline unsigned route_bank(uint64_t route)
 {

@@ -53,7 +53,9 @@ static inline int point_read(cfgs_reader *reader, const char *key, take_fn *take
         struct record record;
         cfgs_view view;
         int err = reader_attachment(reader, &attachment);
-        if (err != CFGS_OK || (err = bank_view_begin(attachment, &view)) != CFGS_OK)
+        if (err == CFGS_OK && (err = bank_view_begin(attachment, &view)) == CFGS_ERR_LAPPED)
+            continue;
+        if (err != CFGS_OK)
             return err;
         lookup.hash = index_hash(key, lookup.length, attachment->hash_seed);
         err = bank_view_find(&view, &lookup, &record);

@@ -48,7 +48,7 @@ static void take_arena(cfgs_publisher *to, const cfgs_publisher *from)
     publisher_set_own(to);
 }
 
-static int move_arena(cfgs_publisher *publisher)
+static int move_arena(cfgs_publisher *publisher, bool *moved)
 {
     cfgs_publisher fresh = {.name = publisher->name,
                             .named = true,
@@ -79,6 +79,7 @@ static int move_arena(cfgs_publisher *publisher)
     helpers_stop(publisher);
     take_arena(publisher, &fresh);
     arena_file_close(&old);
+    *moved = true;
     err = helpers_start(publisher);
     publisher_wake(publisher);
     return err;
@@ -86,8 +87,11 @@ static int move_arena(cfgs_publisher *publisher)
 
 int cfgs_publisher_keep_names(cfgs_publisher *publisher, bool *moved)
 {
-    if (moved != NULL)
-        *moved = false;
+    bool ignored;
+
+    if (moved == NULL)
+        moved = &ignored;
+    *moved = false;
     if (fork_guard_forked(&publisher->guard))
         return CFGS_ERR_FORKED;
     if (publisher->batch.open)
@@ -97,8 +101,5 @@ int cfgs_publisher_keep_names(cfgs_publisher *publisher, bool *moved)
     int err = keep_lock(publisher);
     if (err != CFGS_OK || arena_is_named(publisher))
         return err;
-    err = move_arena(publisher);
-    if (err == CFGS_OK && moved != NULL)
-        *moved = true;
-    return err;
+    return move_arena(publisher, moved);
 }

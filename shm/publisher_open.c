@@ -23,6 +23,9 @@ static int check_options(const cfgs_publisher_options *options, cfgs_error_detai
     if (options->set_mode && (options->mode & ~(mode_t)0755) != 0)
         return detail_set(detail, CFGS_ERR_INVALID, 0, "mode %04o: only the owner may have write permission",
                           (unsigned)options->mode);
+    if (options->first_sequence > SEQUENCE_MAX)
+        return detail_set(detail, CFGS_ERR_INVALID, 0, "first sequence %" PRIu64 ": use at most %" PRIu64,
+                          options->first_sequence, SEQUENCE_MAX);
     if (options->ring_slots > CFGS_RING_SLOTS_MAX)
         return detail_set(detail, CFGS_ERR_INVALID, 0, "ring of %u slots: use at most %u", options->ring_slots,
                           CFGS_RING_SLOTS_MAX);
@@ -151,7 +154,8 @@ static int replace(cfgs_publisher *publisher, cfgs_publisher *old, bool sound)
         publisher->geometry.hash_seed = old->geometry.hash_seed;
         if (publisher->geometry.base_sequence < old->sequence)
             publisher->geometry.base_sequence = old->sequence;
-    } else if (old->file.header != NULL && publisher->geometry.base_sequence < old->sequence) {
+    } else if (old->file.header != NULL && publisher->geometry.base_sequence < old->sequence &&
+               old->sequence <= SEQUENCE_MAX) {
         publisher->geometry.base_sequence = old->sequence; /* the survey came as far as the ID */
     }
     int err = publisher_create(publisher);

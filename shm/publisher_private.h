@@ -52,6 +52,7 @@ struct helpers {
     pthread_t beat_thread, wake_thread;
     cfgs_word32 stop;   /* private futex word */
     cfgs_word32 parked; /* private futex word: 1 while the wake thread sleeps */
+    uint32_t woken;     /* the arena's futex word up to which readers need no wake-up, when the thread starts */
 };
 
 struct cfgs_publisher {

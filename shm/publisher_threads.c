@@ -63,14 +63,14 @@ static void *wake_main(void *argument)
     (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &no_priority);
 
     /* [private] acquire: pairs with the release in helpers_stop(). */
-    for (uint32_t woken = word32_load_acquire(word); word32_load_acquire(&helpers->stop) == 0;) {
+    for (uint32_t woken = helpers->woken; word32_load_acquire(&helpers->stop) == 0;) {
         /* [park] seq_cst, against the bump and the look at `parked` in publisher_wake(): of the two sides at least one
          * sees the other's store, so either the committer kicks or we see its bump.  With acquire and release alone both
-         * could miss, and readers would sleep on until their bound.  An exchange, so that a kick of helpers_stop() that
-         * came just before is read, and `stop` with it. */
-        (void)atomic_exchange_explicit(&helpers->parked, 1, memory_order_seq_cst);
+         * could miss, and readers would sleep on until their bound. */
+        atomic_store_explicit(&helpers->parked, 1, memory_order_seq_cst);
         uint32_t now = atomic_load_explicit(word, memory_order_seq_cst);
-        if (now == woken && word32_load_acquire(&helpers->stop) == 0)
+        /* [park] seq_cst: see helpers_stop(). */
+        if (now == woken && atomic_load_explicit(&helpers->stop, memory_order_seq_cst) == 0)
             futex_wait_private(&helpers->parked, 1, NULL);
         /* [park] relaxed: a kick that comes now finds 0 and is not needed: the word is read again below. */
         atomic_store_explicit(&helpers->parked, 0, memory_order_relaxed);
@@ -122,6 +122,8 @@ int helpers_start(cfgs_publisher *publisher)
 
     helpers->beating = error == 0;
     if (error == 0 && publisher->wake_thread) {
+        /* Not in the thread: a commit that comes before it runs finds nobody parked and does not kick. */
+        helpers->woken = word32_load_acquire(&publisher->file.header->wake);
         error = start(&helpers->wake_thread, wake_main, publisher);
         helpers->waking = error == 0;
     }
@@ -135,8 +137,9 @@ void helpers_stop(cfgs_publisher *publisher)
 {
     struct helpers *helpers = &publisher->helpers;
 
-    /* [private] release: pairs with the acquire loads in the threads. */
-    word32_store_release(&helpers->stop, 1);
+    /* [park] seq_cst, before the kick below: a wake thread that parks after it must see this.  The beat thread's
+     * acquire is satisfied too. */
+    atomic_store_explicit(&helpers->stop, 1, memory_order_seq_cst);
     futex_wake_private(&helpers->stop);
     if (helpers->beating)
         pthread_join(helpers->beat_thread, NULL);

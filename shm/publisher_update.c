@@ -142,6 +142,7 @@ static int settle_keys(cfgs_publisher *publisher, cfgs_batch *batch)
 
 struct sum {
     uint64_t changes, new_keys, bytes; /* IDs, cells and heap bytes the batch needs */
+    uint64_t new_settings;             /* keys that are not live before it */
     uint64_t settings, live_bytes;     /* of the state after it */
 };
 
@@ -158,6 +159,7 @@ static int sum_up(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *sum)
         sum->changes++;
         sum->bytes += change->bytes;
         sum->new_keys += change->prev == 0;
+        sum->new_settings += !change->removes && change->old_bytes == 0;
         sum->settings += !change->removes;
         sum->settings -= change->old_bytes != 0;
         sum->live_bytes += change->removes ? 0 : change->bytes;
@@ -191,7 +193,7 @@ static int bulk_load(cfgs_publisher *publisher, cfgs_batch *batch, const struct 
 /* ---- updates ----------------------------------------------------------------------------------------------------- */
 
 /* Row U0: room for the whole batch. */
-static int make_room(cfgs_publisher *publisher, cfgs_batch *batch, const struct sum *sum)
+static int make_room(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *sum)
 {
     struct record found;
     cfgs_view view;
@@ -204,14 +206,16 @@ static int make_room(cfgs_publisher *publisher, cfgs_batch *batch, const struct 
                               .sequence = publisher->sequence,
                               .settings = publisher->settings,
                               .live_bytes = publisher->live_bytes,
-                              .extra_settings = sum->new_keys,
+                              .extra_settings = sum->new_settings,
                               .extra_bytes = sum->bytes,
                               .loaded = publisher->loaded};
     int err = publisher_rebuild(publisher, &rebuild);
+    sum->new_keys = 0; /* a removed key that comes back needs a new cell: the rebuild forgot its tombstone */
     for (size_t i = 0; err == CFGS_OK && i < batch_count(batch); i++) {
         struct change *change = &batch_changes(batch)[i];
         if (!change->dropped && change_locate(publisher, batch, change, &found) < 0)
             err = CFGS_ERR_CORRUPT;
+        sum->new_keys += !change->dropped && change->prev == 0;
     }
     return err;
 }
@@ -285,7 +289,7 @@ static void update_commit(cfgs_publisher *publisher, const struct sum *sum)
     word_store_release(&live_bank(publisher)->sequence, publisher->sequence);
 }
 
-static int update(cfgs_publisher *publisher, cfgs_batch *batch, const struct sum *sum)
+static int update(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *sum)
 {
     int err = make_room(publisher, batch, sum);
     if (err != CFGS_OK)
@@ -315,10 +319,10 @@ int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *cha
 {
     struct sum sum;
 
-    if (batch->at != 0 && batch->at <= publisher->sequence)
+    if (batch->at != 0 && (batch->at <= publisher->sequence || batch->at > SEQUENCE_MAX))
         return detail_set(&publisher->detail, CFGS_ERR_INVALID, 0,
-                          "sequence %llu is not above the last one, %llu", (unsigned long long)batch->at,
-                          (unsigned long long)publisher->sequence);
+                          "sequence %llu is not above the last one, %llu, or above all that can be counted",
+                          (unsigned long long)batch->at, (unsigned long long)publisher->sequence);
     int err = settle_keys(publisher, batch);
     if (err == CFGS_OK)
         err = sum_up(publisher, batch, &sum);

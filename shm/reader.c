@@ -153,7 +153,7 @@ int reader_attach(cfgs_reader *reader, cfgs_error_detail *detail)
     pthread_mutex_lock(&reader->lock);
     /* [private] relaxed: written only under this lock. */
     struct attachment *old = atomic_load_explicit(&reader->current, memory_order_relaxed);
-    /* [state] acquire: the successor was given the name before this wake-up's cause; see arena_replace(). */
+    /* [state] acquire: the successor was given the name before this wake-up's cause; see arena_link(). */
     bool superseded = old != NULL && word_load_acquire(&old->header->state) == ARENA_STATE_SUPERSEDED;
     if (old == NULL || (superseded && !asked_lately(reader)))
         err = attach_by_name(reader, old, detail);

@@ -37,6 +37,8 @@ static void *notifier_main(void *argument)
             word = &attachment->header->wake;
             /* [wake S1] acquire: what the commit before the bump published is there for whom we notify. */
             seen = word32_load_acquire(word);
+            if (attachment_is_superseded(attachment))
+                word = NULL; /* nobody wakes its sleepers any more: poll for the successor */
         }
         if (attachment != last || seen != last_seen)
             notify(notifier->event_fd);

@@ -57,13 +57,18 @@ struct cfgs_reader {
  */
 int reader_attach(cfgs_reader *reader, cfgs_error_detail *detail);
 
+static inline bool attachment_is_superseded(const struct attachment *attachment)
+{
+    /* [state] relaxed: a late look costs one more read of the old arena, whose state stays readable. */
+    return word_load_relaxed(&attachment->header->state) == ARENA_STATE_SUPERSEDED;
+}
+
 static inline int reader_attachment(cfgs_reader *reader, const struct attachment **out)
 {
-    /* [attach] acquire: the attachment's fields; pairs with the release in reader_attach(). */
+    /* [attach] acquire: the attachment's fields; pairs with the release in attach_by_name(). */
     struct attachment *attachment = atomic_load_explicit(&reader->current, memory_order_acquire);
 
-    /* [state] relaxed: a late look costs one more read of the old arena, whose state stays readable. */
-    if (attachment == NULL || word_load_relaxed(&attachment->header->state) == ARENA_STATE_SUPERSEDED) {
+    if (attachment == NULL || attachment_is_superseded(attachment)) {
         int err = reader_attach(reader, NULL);
         /* [attach] acquire: as above. */
         attachment = atomic_load_explicit(&reader->current, memory_order_acquire);

@@ -105,6 +105,8 @@ int cfgs_reader_wait_ready(cfgs_reader *reader, int timeout_ms)
             seen = word32_load_acquire(word);
             err = bank_view_begin(attachment, &view);
         }
+        if (err == CFGS_ERR_LAPPED)
+            err = CFGS_ERR_BUSY;
         if (err != CFGS_ERR_NOT_READY && (err != CFGS_ERR_BUSY || ++busy == BUSY_ROUNDS))
             return err;
         if (clock_ns(CLOCK_MONOTONIC) >= deadline)

@@ -37,8 +37,8 @@ static int choose_place(cfgs_publisher *publisher, const struct rebuild *rebuild
     uint64_t live_at = publisher->index.at;
     uint64_t live_end = live_at + section_round(publisher->heap_end - live_at);
 
-    place->size = bank_size_for(rebuild->settings + rebuild->extra_settings,
-                                rebuild->live_bytes + rebuild->extra_bytes, publisher->geometry.ring_slots);
+    place->size = bank_size_for(rebuild->settings + rebuild->extra_settings, rebuild->live_bytes, rebuild->extra_bytes,
+                                publisher->geometry.ring_slots);
     bool before = place->size.bytes <= live_at - first;
     place->at = before ? first : live_end;
     uint64_t end = place->at + place->size.bytes;

@@ -68,6 +68,8 @@ int recovery_survey(cfgs_publisher *publisher)
         return damaged(publisher, "a record is out of bounds");
     if (publisher->sequence < publisher->file.header->base_sequence)
         return damaged(publisher, "its sequence is below its first");
+    if (publisher->sequence > SEQUENCE_MAX)
+        return damaged(publisher, "its sequence is beyond all that can be counted");
     return CFGS_OK;
 }
 

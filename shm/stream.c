@@ -39,6 +39,8 @@ static int deliver_snapshot(cfgs_reader *reader, const struct attachment *attach
 
     if (err == CFGS_ERR_NOT_READY)
         return LOOK_NOTHING;
+    if (err == CFGS_ERR_LAPPED)
+        return LOOK_AGAIN;
     if (err != CFGS_OK)
         return err;
     *event = (cfgs_event){.kind = CFGS_EVENT_SNAPSHOT,
@@ -62,6 +64,8 @@ static bool committed_sequence(const struct arena_header *header, uint64_t *sequ
 {
     /* [flip S2] acquire: as in bank_view_begin(). */
     uint64_t route = word_load_acquire(&header->current);
+    if (route == ROUTE_RETIRED)
+        return false;
     const struct bank_words *bank = &header->bank[route_bank(route)];
     /* [s-check S2] [ghost-slot S2] acquire: keeps the version check behind it and the look at the slot as well.  Without
      * the check S may come from a bank under bulk load; with a late or relaxed S a dead producer's slot is taken. */
@@ -181,7 +185,7 @@ static int look(cfgs_reader *reader, const struct attachment *attachment, cfgs_e
     if (cursor->due != CFGS_SNAPSHOT_NONE)
         return deliver_snapshot(reader, attachment, event);
     /* [state] acquire, before S: a closed state with nothing above the cursor means that all was delivered.  Pairs with
-     * the release in publisher_close_arena(). */
+     * the release in cfgs_publisher_close(). */
     uint64_t state = word_load_acquire(&attachment->header->state);
     if (!committed_sequence(attachment->header, &sequence))
         return LOOK_AGAIN;
@@ -218,6 +222,8 @@ int cfgs_reader_next(cfgs_reader *reader, cfgs_event *event, int timeout_ms)
              * between would be slept through. */
             seen = word32_load_acquire(word);
             result = look(reader, attachment, event);
+            if (attachment_is_superseded(attachment))
+                word = NULL; /* nobody wakes its sleepers any more: poll for the successor */
         } else if (result == CFGS_ERR_NOT_READY) {
             result = LOOK_NOTHING;
         }

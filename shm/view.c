@@ -5,10 +5,15 @@
 
 static int begin_round(cfgs_view *view)
 {
-    const struct attachment *attachment;
-    int err = reader_attachment(view->reader, &attachment);
-
-    return err == CFGS_OK ? bank_view_begin(attachment, view) : err;
+    for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
+        const struct attachment *attachment;
+        int err = reader_attachment(view->reader, &attachment);
+        if (err == CFGS_OK)
+            err = bank_view_begin(attachment, view);
+        if (err != CFGS_ERR_LAPPED)
+            return err;
+    }
+    return CFGS_ERR_BUSY;
 }
 
 int cfgs_view_begin(cfgs_reader *reader, cfgs_view *view)

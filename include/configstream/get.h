@@ -10,6 +10,7 @@
  *   CFGS_ERR_NOT_READY  no arena, or no first snapshot yet
  *   CFGS_ERR_BUSY       the bank was recycled under every one of 16 tries; the producer rebuilds faster than we read
  *   CFGS_ERR_CORRUPT    the arena contradicts itself
+ *   CFGS_ERR_FORKED     the reader is the parent process's, and it would have to attach to a new arena
  *   CFGS_ERR_INVALID    the key is empty or longer than CFGS_KEY_MAX_BYTES
  *
  * Keys are NUL-terminated and compared bytewise.  Threads: any, at any time.

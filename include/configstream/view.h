@@ -68,7 +68,10 @@ CFGS_API CFGS_NODISCARD int cfgs_view_at(cfgs_reader *reader, const struct cfgs_
  */
 CFGS_API bool cfgs_view_retry(cfgs_view *view);
 
-/** After cfgs_view_retry() returned false: CFGS_OK, CFGS_ERR_BUSY, CFGS_ERR_LAPPED, CFGS_ERR_CORRUPT. */
+/**
+ * After cfgs_view_retry() returned false: CFGS_OK, CFGS_ERR_BUSY, CFGS_ERR_LAPPED, CFGS_ERR_CORRUPT, or, if the arena was
+ * replaced in between, what cfgs_view_begin() says of the new one.
+ */
 CFGS_API int cfgs_view_error(const cfgs_view *view);
 
 /** The point in time: the last committed ID the view sees. */

@@ -32,7 +32,7 @@ struct declarations {
 
 void declarations_clear(struct declarations *declarations);
 
-/** Read x-configstream, if the document has one.  The leaves come from tree_walk() (resolve/tree.h). */
+/** Read x-configstream, if the document has one.  The leaves come from layer_read(). */
 bool declarations_read(struct declarations *declarations, const struct doc *doc, struct problem *problem);
 
 /** Note a leaf of the defaults; NULL when memory ran out. */

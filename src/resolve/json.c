@@ -38,7 +38,7 @@ static bool fill_map(struct pool_block **pool, struct node *node, const json_t *
         *link = from_json(pool, json_object_iter_value(at));
         if (!*link)
             return false;
-        (*link)->key_length = strlen(key);
+        (*link)->key_length = json_object_iter_key_len(at);
         (*link)->key = pool_copy(pool, key, (*link)->key_length);
         if (!(*link)->key)
             return false;
@@ -124,20 +124,6 @@ static json_t *list_to_json(const cfgs_value *value)
     return NULL;
 }
 
-static int add_entry(json_t *map, cfgs_bytes key, const cfgs_value *item)
-{
-    char name[256];
-    if (key.length < sizeof name) {
-        memcpy(name, key.data, key.length);
-        name[key.length] = '\0';
-        return json_object_set_new(map, name, to_json(item, true));
-    }
-    struct buffer copy = {0};
-    int failed = buffer_append(&copy, key.data, key.length) ? json_object_set_new(map, copy.data, to_json(item, true)) : -1;
-    free(copy.data);
-    return failed;
-}
-
 static json_t *map_to_json(const cfgs_value *value)
 {
     json_t *map = json_object();
@@ -146,7 +132,7 @@ static json_t *map_to_json(const cfgs_value *value)
     cfgs_value item;
     int got = cfgs_cursor_init(&cursor, value);
     while (map && got >= 0 && (got = cfgs_cursor_next(&cursor, &key, &item)) == 1)
-        if (add_entry(map, key, &item) != 0)
+        if (json_object_setn_new(map, key.data, key.length, to_json(&item, true)) != 0)
             got = CFGS_ERR_CORRUPT;
     if (map && got == 0)
         return map;
