@@ -81,6 +81,9 @@ int arena_lock_take(const struct arena_name *name, int *out, cfgs_error_detail *
     for (int tries = 0; tries < 100; tries++) {
         struct stat st;
         int fd = open_lock(name->lock);
+        if (fd < 0 && (errno == EISDIR || errno == ELOOP || errno == ENXIO))
+            return detail_set(detail, CFGS_ERR_UNTRUSTED, 0, "lock file %s is not a regular file: remove it",
+                              name->lock);
         if (fd < 0)
             return detail_set(detail, errno == EACCES || errno == EPERM ? CFGS_ERR_PERMISSION : CFGS_ERR_SYSTEM, errno,
                               "lock file %s", name->lock);

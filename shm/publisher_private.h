@@ -152,4 +152,14 @@ static inline void count(cfgs_word *counter, uint64_t more)
     word_store_relaxed(counter, word_load_relaxed(counter) + more);
 }
 
+static inline void publisher_show_bank(cfgs_publisher *publisher)
+{
+    struct arena_counters *counters = &publisher->file.header->counters;
+
+    /* [counters] relaxed: numbers for people. */
+    word_store_relaxed(&counters->settings, publisher->settings);
+    word_store_relaxed(&counters->heap_used, publisher->bump - publisher->heap_at);
+    word_store_relaxed(&counters->index_used, publisher->cells_used);
+}
+
 #endif

@@ -309,10 +309,7 @@ static void show_numbers(cfgs_publisher *publisher, uint64_t changes)
 
     count(&counters->updates, changes);
     count(&counters->batches, 1);
-    /* [counters] relaxed: numbers for people. */
-    word_store_relaxed(&counters->settings, publisher->settings);
-    word_store_relaxed(&counters->heap_used, publisher->bump - publisher->heap_at);
-    word_store_relaxed(&counters->index_used, publisher->cells_used);
+    publisher_show_bank(publisher);
 }
 
 int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *changes)

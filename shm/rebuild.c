@@ -248,5 +248,6 @@ int publisher_rebuild(cfgs_publisher *publisher, const struct rebuild *rebuild)
     adopt(publisher, &filler, rebuild, odd);
     free(overridden);
     count(&publisher->file.header->counters.rebuilds, 1);
+    publisher_show_bank(publisher);
     return CFGS_OK;
 }

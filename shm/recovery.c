@@ -46,6 +46,17 @@ static int take_bank(cfgs_publisher *publisher)
     return CFGS_OK;
 }
 
+/* A record must be found under its key, in its cell: a damaged index could hold a key twice, or where no probe leads. */
+static bool is_reachable(const cfgs_publisher *publisher, const struct record *record, uint64_t cell)
+{
+    struct lookup key = {record_key_text(record), record->head.key_length, 0};
+    struct record head;
+
+    key.hash = index_hash(key.key, key.length, publisher->geometry.hash_seed);
+    uint64_t number = key.hash & (publisher->index.capacity - 1);
+    return index_find(&publisher->index, &key, &number, &head) == 1 && number == cell;
+}
+
 int recovery_survey(cfgs_publisher *publisher)
 {
     struct record record;
@@ -58,9 +69,8 @@ int recovery_survey(cfgs_publisher *publisher)
     publisher->settings = publisher->live_bytes = 0;
     publisher_own_view(publisher, &view);
     while ((more = bank_view_next(&view, &number, &record)) == 1) {
-        struct lookup key = {record_key_text(&record), record.head.key_length, record.head.hash};
-        if (index_hash(key.key, key.length, publisher->geometry.hash_seed) != key.hash)
-            return damaged(publisher, "a record's key does not have its hash");
+        if (!is_reachable(publisher, &record, number - 1))
+            return damaged(publisher, "a record is not where its key leads");
         publisher->settings++;
         publisher->live_bytes += record.bytes;
     }
