@@ -231,24 +231,21 @@ void attachment_retire(struct attachment *attachment)
     void *base = (void *)(uintptr_t)attachment->header;
 
     attachment->retired = true;
-    /* If this fails (out of mappings) the old file stays mapped, which costs memory and nothing else. */
+    /* If this fails (out of mappings), Linux leaves the old file mapped, which costs memory and nothing else. */
     (void)mmap(base, attachment->map_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     close(attachment->fd);
     attachment->fd = -1;
 }
 
-bool attachment_grow(struct attachment *attachment)
+void attachment_grow(struct attachment *attachment)
 {
     struct stat st;
 
     if (attachment->retired || fstat(attachment->fd, &st) != 0 || st.st_size < 0)
-        return false;
+        return;
     uint64_t size = (uint64_t)st.st_size;
-    /* [private] relaxed: a monotonic number of this process; whoever misses the new value asks again. */
-    if (size > attachment->max_size || size <= word_load_relaxed(&attachment->mapped) ||
-        (uint64_t)st.st_blocks * 512 < size)
-        return false;
-    /* [private] relaxed: as above. */
-    word_store_relaxed(&attachment->mapped, size);
-    return true;
+    /* [private] relaxed: a number of this process that only grows. */
+    if (size <= attachment->max_size && size > word_load_relaxed(&attachment->mapped) &&
+        (uint64_t)st.st_blocks * 512 >= size)
+        word_store_relaxed(&attachment->mapped, size);
 }

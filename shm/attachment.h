@@ -51,8 +51,8 @@ void attachment_close(struct attachment *attachment);
  */
 void attachment_retire(struct attachment *attachment);
 
-/* Ask the file whether it grew; true if there is more to touch than before.  Not on a retired attachment. */
-bool attachment_grow(struct attachment *attachment);
+/* Ask the file whether it grew, and remember how far it may be touched.  Not beside attachment_retire(). */
+void attachment_grow(struct attachment *attachment);
 
 /*
  * Is this header, copied from a file of this size, one we can read (and write, if for_writing)?  CFGS_OK, or _NOT_ARENA,

@@ -75,7 +75,7 @@ int bank_view_settle(const cfgs_view *view, struct record *record)
         uint64_t prev = record->head.prev;
         if (prev == 0)
             return CFGS_ERR_NOT_FOUND;
-        if (prev >= record->offset || !record_open(view_attachment(view)->header, view->mapped, prev, record))
+        if (prev + sizeof(struct record_head) / 8 > record->offset || !record_open(view_attachment(view)->header, view->mapped, prev, record))
             return CFGS_ERR_CORRUPT;
     }
     return record->head.flags & RECORD_TOMBSTONE ? CFGS_ERR_NOT_FOUND : CFGS_OK;

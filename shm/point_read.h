@@ -37,7 +37,7 @@ static inline bool look_counts(cfgs_reader *reader, const cfgs_view *view, int e
     if (!bank_view_valid(view))
         return false;
     /* Out of bounds in a valid bank: the file grew since we looked, or it is damaged. */
-    return err != CFGS_ERR_CORRUPT || !reader_grow(reader, view_attachment(view));
+    return err != CFGS_ERR_CORRUPT || !reader_grow(reader, view_attachment(view), view->mapped);
 }
 
 /* drop: what to do with a result that does not count; NULL: nothing. */

@@ -55,9 +55,6 @@ int cfgs_reader_open(const cfgs_reader_options *options, cfgs_reader **out)
     return CFGS_OK;
 }
 
-
-
-
 int reader_open_fd(int fd, cfgs_reader **out, cfgs_error_detail *detail)
 {
     struct attachment *attachment;
@@ -105,7 +102,7 @@ static bool is_successor(const struct attachment *candidate, const struct attach
 
     if (candidate->device == old->device && candidate->inode == old->inode)
         return false;
-    return bank_view_begin(candidate, &view) != CFGS_ERR_NOT_READY;
+    return bank_view_begin(candidate, &view) == CFGS_OK;
 }
 
 /* Under the lock: attach to what has the name now. */
@@ -161,15 +158,26 @@ int reader_attach(cfgs_reader *reader, cfgs_error_detail *detail)
     return err;
 }
 
-bool reader_grow(cfgs_reader *reader, const struct attachment *attachment)
+static bool grow(cfgs_reader *reader, const struct attachment *attachment, uint64_t used)
 {
-    if (fork_guard_forked(&reader->guard))
-        return false;
-    pthread_mutex_lock(&reader->lock);
-    /* [private] relaxed: written only under this lock. */
-    struct attachment *current = atomic_load_explicit(&reader->current, memory_order_relaxed);
+    /* [private] acquire: the attachment's fields; in a forked child there is no lock to rely on. */
+    struct attachment *current = atomic_load_explicit(&reader->current, memory_order_acquire);
+
     /* A retired arena reads as zeros: look at the new one instead. */
-    bool grown = current != attachment || attachment_grow(current);
+    if (current != attachment)
+        return true;
+    attachment_grow(current);
+    /* [private] relaxed: monotonic.  Against what the caller used: another thread may have grown it before us. */
+    return word_load_relaxed(&current->mapped) > used;
+}
+
+bool reader_grow(cfgs_reader *reader, const struct attachment *attachment, uint64_t used)
+{
+    /* In a child nobody retires, and the lock may have been held by another thread at the fork. */
+    if (fork_guard_forked(&reader->guard))
+        return grow(reader, attachment, used);
+    pthread_mutex_lock(&reader->lock);
+    bool grown = grow(reader, attachment, used);
     pthread_mutex_unlock(&reader->lock);
     return grown;
 }

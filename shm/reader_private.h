@@ -25,7 +25,9 @@ struct cursor {
     uint64_t sequence;                   /* last delivered ID */
     uint64_t snapshot_route;             /* bank of the last snapshot event */
     cfgs_snapshot_reason due;            /* a snapshot is to be delivered, and why; NONE: take updates */
-    bool started, at_snapshot, closed_said;
+    bool started, at_snapshot;
+    const struct attachment *closed_attachment; /* whose end was reported last, and which producer's */
+    uint64_t closed_epoch;
     struct buffer now, before;
 };
 
@@ -79,8 +81,11 @@ static inline int reader_attachment(cfgs_reader *reader, const struct attachment
     return CFGS_OK;
 }
 
-/* Has the file grown beyond what we knew?  Then what looked out of bounds was not. */
-bool reader_grow(cfgs_reader *reader, const struct attachment *attachment);
+/*
+ * May more be touched than `used` bytes, because the file grew (or another arena is attached)?  Then what looked out of
+ * bounds was not, and is worth another look.
+ */
+bool reader_grow(cfgs_reader *reader, const struct attachment *attachment, uint64_t used);
 
 /* Has the attached arena lost its name (unlinked, or replaced without a word)?  Then attach to the name's holder. */
 void reader_check_orphan(cfgs_reader *reader);

@@ -75,15 +75,16 @@ static void fill_bank(const struct attachment *attachment, cfgs_reader_info *inf
     info->heap_used = word_load_relaxed(&counters->heap_used);
     info->index_used = word_load_relaxed(&counters->index_used);
     info->settings = word_load_relaxed(&counters->settings);
-    /* The oldest ID still there: the ring's reach, less what bulk loads and dead banks took. */
-    uint64_t oldest = view.sequence >= attachment->ring_slots ? view.sequence - attachment->ring_slots + 1 : 1;
-    for (; oldest <= view.sequence; oldest++) {
-        const struct ring_slot *slot = attachment_slot(attachment, oldest);
-        if (ring_take(slot, oldest, &entry) &&
-            ring_still(slot, oldest, &header->bank[route_bank(entry.route)].version, entry.route))
-            break;
+    /* The oldest ID still there: the ring's reach, less what bulk loads and dead banks took.  Counted down, as IDs of a
+     * damaged arena could wrap. */
+    uint64_t left = view.sequence < attachment->ring_slots ? view.sequence : attachment->ring_slots;
+    for (; left > 0 && info->ring_oldest == 0; left--) {
+        uint64_t sequence = view.sequence - left + 1;
+        const struct ring_slot *slot = attachment_slot(attachment, sequence);
+        if (ring_take(slot, sequence, &entry) &&
+            ring_still(slot, sequence, &header->bank[route_bank(entry.route)].version, entry.route))
+            info->ring_oldest = sequence;
     }
-    info->ring_oldest = oldest <= view.sequence ? oldest : 0;
 }
 
 static void fill_counters(const struct arena_counters *counters, cfgs_reader_info *info)
@@ -131,6 +132,19 @@ static void fill_info(const struct attachment *attachment, cfgs_reader_info *inf
     fill_counters(&header->counters, info);
 }
 
+/* Under the lock, so that nobody retires the arena (and closes its descriptor) while we look at it. */
+static void fill_attached(cfgs_reader *reader, const struct attachment *attachment, cfgs_reader_info *info)
+{
+    if (fork_guard_forked(&reader->guard)) {
+        fill_info(attachment, info);
+        return;
+    }
+    pthread_mutex_lock(&reader->lock);
+    /* [private] relaxed: written only under this lock. */
+    fill_info(atomic_load_explicit(&reader->current, memory_order_relaxed), info);
+    pthread_mutex_unlock(&reader->lock);
+}
+
 int cfgs_reader_status(cfgs_reader *reader, cfgs_reader_info *out, size_t size)
 {
     const struct attachment *attachment;
@@ -144,8 +158,8 @@ int cfgs_reader_status(cfgs_reader *reader, cfgs_reader_info *out, size_t size)
     if (err != CFGS_OK && err != CFGS_ERR_NOT_READY)
         return err;
     if (err == CFGS_OK) {
-        (void)reader_grow(reader, attachment);
-        fill_info(attachment, &info);
+        (void)reader_grow(reader, attachment, 0);
+        fill_attached(reader, attachment, &info);
     }
     /* A caller built against a newer header knows fields that we do not: they are zero. */
     memset(out, 0, size);

@@ -104,6 +104,8 @@ int cfgs_reader_wait_ready(cfgs_reader *reader, int timeout_ms)
             /* [wake S1] acquire, before the look at the banks; see cfgs_reader_next(). */
             seen = word32_load_acquire(word);
             err = bank_view_begin(attachment, &view);
+            if (attachment_is_superseded(attachment))
+                word = NULL; /* nobody wakes its sleepers any more: poll for the successor */
         }
         if (err == CFGS_ERR_LAPPED)
             err = CFGS_ERR_BUSY;

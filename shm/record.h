@@ -32,21 +32,103 @@ static inline uint64_t record_bytes(uint64_t key_length, uint64_t encoded_length
     return sizeof(struct record_head) + (key_length / 8 + 1) * 8 + (encoded_length + 7) / 8 * 8;
 }
 
+/* ---- the hot path of every read: inline ---------------------------------------------------------------------------- */
+
+/* Do the parts lie where the head says, inside the encoding?  Sums of 32-bit lengths cannot wrap in 64 bits. */
+static inline bool record_head_is_sound(const struct record_head *head)
+{
+    bool wrong = head->key_length - 1u >= CFGS_KEY_MAX_BYTES;
+
+    wrong |= head->kind > CFGS_KIND_STRUCT;
+    wrong |= head->encoded_length > RECORD_MAX_BYTES;
+    wrong |= (uint64_t)head->value_at + head->value_length > head->setting_length;
+    wrong |= (uint64_t)head->source_at + head->source_length > head->setting_length;
+    wrong |= (uint64_t)head->setting_length + head->unset_source_length > head->encoded_length;
+    return !wrong;
+}
+
+/* A record that starts at words, with so many bytes behind it; leaves out->offset alone.  False: not a record. */
+static inline bool record_parse(const cfgs_word *words, uint64_t available, struct record *out)
+{
+    if (available < sizeof out->head)
+        return false;
+    /* [commit V4] relaxed: the cell's acquire brought the record; [recycle V5] a recycled word is thrown away there. */
+    words_load(&out->head, words, sizeof out->head);
+    if (!record_head_is_sound(&out->head))
+        return false;
+    out->bytes = record_bytes(out->head.key_length, out->head.encoded_length);
+    if (out->bytes > available)
+        return false;
+    out->key = words + sizeof(struct record_head) / 8;
+    out->encoding = record_key_text(out) + ((size_t)out->head.key_length / 8 + 1) * 8;
+    return true;
+}
+
 /*
  * The gate from offset to record: order, extent and alignment are checked, and every length inside.  mapped: bytes that
  * may be touched at base.  False: outside, or not a record.
  */
-bool record_open(const void *base, uint64_t mapped, uint64_t offset, struct record *out);
-
-/* The same for a record that starts at words, with so many bytes behind it; leaves out->offset alone. */
-bool record_parse(const cfgs_word *words, uint64_t available, struct record *out);
+static inline bool record_open(const void *base, uint64_t mapped, uint64_t offset, struct record *out)
+{
+    /* Nothing here can wrap, whatever the bytes say: an offset has 40 bits. */
+    if (offset == 0 || offset > CELL_OFFSET_MASK || offset * 8 > mapped)
+        return false;
+    out->offset = offset;
+    return record_parse((const cfgs_word *)base + offset, mapped - offset * 8, out);
+}
 
 /* Key equality by words; the record's key may be changing under us. */
-bool record_key_is(const struct record *record, const char *key, size_t length);
+static inline bool record_key_is(const struct record *record, const char *key, size_t length)
+{
+    const cfgs_word *words = record->key;
+    uint64_t differ = 0, word;
+
+    if (record->head.key_length != length)
+        return false;
+    for (; length >= 8; length -= 8, key += 8) {
+        memcpy(&word, key, 8);
+        /* [commit V4] relaxed: immutable under the cell's acquire; [recycle V5] checks for reuse. */
+        differ |= word_load_relaxed(words++) ^ word;
+    }
+    if (length > 0) {
+        word = 0;
+        memcpy(&word, key, length);
+        /* [commit V4] relaxed: as above; the padding is NUL, so the last word compares whole. */
+        differ |= word_load_relaxed(words) ^ word;
+    }
+    return differ == 0;
+}
+
+static inline cfgs_value record_value(const struct record *record)
+{
+    const struct record_head *head = &record->head;
+    cfgs_value value = {.kind = (cfgs_kind)head->kind};
+
+    switch (value.kind) {
+    case CFGS_KIND_BOOL:
+        value.as.boolean = head->scalar != 0;
+        break;
+    case CFGS_KIND_INT:
+        memcpy(&value.as.integer, &head->scalar, 8);
+        break;
+    case CFGS_KIND_DOUBLE:
+        memcpy(&value.as.number, &head->scalar, 8);
+        break;
+    case CFGS_KIND_STRING:
+    case CFGS_KIND_LIST:
+    case CFGS_KIND_STRUCT:
+        value.as.bytes = (cfgs_bytes){record->encoding + head->value_at, head->value_length};
+        break;
+    default:
+        break;
+    }
+    return value;
+}
+
+/* ---- the rest ------------------------------------------------------------------------------------------------------ */
 
 /* What the API shows; borrowed from the record.  Text pointers were checked by record_open(). */
 void record_setting(const struct record *record, cfgs_setting *out);
-cfgs_value record_value(const struct record *record);
 cfgs_bytes record_unset_source(const struct record *record);
 
 /*

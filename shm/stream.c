@@ -43,12 +43,12 @@ static int deliver_snapshot(cfgs_reader *reader, const struct attachment *attach
         return LOOK_AGAIN;
     if (err != CFGS_OK)
         return err;
+    if (!bank_view_valid(&view))
+        return LOOK_AGAIN;
     *event = (cfgs_event){.kind = CFGS_EVENT_SNAPSHOT,
                           .reason = cursor->due,
                           .sequence = view.sequence,
                           .previous = cursor->started ? cursor->sequence : 0};
-    if (!bank_view_valid(&view))
-        return LOOK_AGAIN;
     cursor->attachment = attachment;
     cursor->sequence = view.sequence;
     cursor->snapshot_route = view.route;
@@ -75,11 +75,10 @@ static bool committed_sequence(const struct arena_header *header, uint64_t *sequ
 }
 
 /* Rows S5: a private copy of the record at offset.  CFGS_ERR_CORRUPT: out of bounds (which S6 may overrule). */
-static int copy_record(const struct attachment *attachment, uint64_t offset, struct buffer *buffer, struct record *out)
+static int copy_record(const struct attachment *attachment, uint64_t mapped, uint64_t offset, struct buffer *buffer,
+                       struct record *out)
 {
     struct record shared;
-    /* [private] relaxed: monotonic, of this process. */
-    uint64_t mapped = word_load_relaxed(&attachment->mapped);
 
     if (!record_open(attachment->header, mapped, offset, &shared))
         return CFGS_ERR_CORRUPT;
@@ -96,17 +95,17 @@ static int copy_record(const struct attachment *attachment, uint64_t offset, str
     return CFGS_OK;
 }
 
-static int copy_both(struct cursor *cursor, const struct attachment *attachment, uint64_t offset, struct record *now,
-                     struct record *before)
+static int copy_both(struct cursor *cursor, const struct attachment *attachment, uint64_t mapped, uint64_t offset,
+                     struct record *now, struct record *before)
 {
-    int err = copy_record(attachment, offset, &cursor->now, now);
+    int err = copy_record(attachment, mapped, offset, &cursor->now, now);
 
     before->offset = 0;
     if (err != CFGS_OK || now->head.prev == 0)
         return err;
     if (now->head.prev >= offset)
         return CFGS_ERR_CORRUPT;
-    return copy_record(attachment, now->head.prev, &cursor->before, before);
+    return copy_record(attachment, mapped, now->head.prev, &cursor->before, before);
 }
 
 static void fill_update(cfgs_event *event, const struct record *now, const struct record *before)
@@ -142,7 +141,9 @@ static int take_update(cfgs_reader *reader, const struct attachment *attachment,
         cursor->due = CFGS_SNAPSHOT_LAPPED;
         return LOOK_AGAIN;
     }
-    int err = copy_both(cursor, attachment, entry.offset, &now, &before);
+    /* [private] relaxed: monotonic, of this process. */
+    uint64_t mapped = word_load_relaxed(&attachment->mapped);
+    int err = copy_both(cursor, attachment, mapped, entry.offset, &now, &before);
     if (err == CFGS_ERR_MEMORY)
         return err;
     const struct bank_words *bank = &attachment->header->bank[route_bank(entry.route)];
@@ -150,11 +151,12 @@ static int take_update(cfgs_reader *reader, const struct attachment *attachment,
         cursor->due = CFGS_SNAPSHOT_LAPPED;
         return LOOK_AGAIN;
     }
-    if (err == CFGS_OK && now.head.sequence != sequence)
+    if (err == CFGS_OK && (now.head.sequence != sequence || now.bytes != entry.length))
         err = CFGS_ERR_CORRUPT;
     if (err != CFGS_OK)
-        return reader_grow(reader, attachment) ? LOOK_AGAIN : err;
+        return reader_grow(reader, attachment, mapped) ? LOOK_AGAIN : err;
     fill_update(event, &now, &before);
+    /* Row S7: the cursor moves with the delivery. */
     cursor->sequence = sequence;
     cursor->at_snapshot = false;
     return CFGS_OK;
@@ -162,16 +164,16 @@ static int take_update(cfgs_reader *reader, const struct attachment *attachment,
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
-/* All was delivered; is there an end to report? */
-static int nothing_new(struct cursor *cursor, uint64_t state)
+/* All was delivered; is there an end to report?  Each producer's end is said once, also if we slept through a start. */
+static int nothing_new(struct cursor *cursor, const struct attachment *attachment, uint64_t state)
 {
-    if (state != ARENA_STATE_CLOSED) {
-        cursor->closed_said = false;
+    /* [epoch] acquire: read after the state; a newer epoch than the closed one is said again with its own end. */
+    uint64_t epoch = word_load_acquire(&attachment->header->epoch);
+
+    if (state != ARENA_STATE_CLOSED || (cursor->closed_attachment == attachment && cursor->closed_epoch == epoch))
         return LOOK_NOTHING;
-    }
-    if (cursor->closed_said)
-        return LOOK_NOTHING;
-    cursor->closed_said = true;
+    cursor->closed_attachment = attachment;
+    cursor->closed_epoch = epoch;
     return CFGS_ERR_CLOSED;
 }
 
@@ -190,7 +192,7 @@ static int look(cfgs_reader *reader, const struct attachment *attachment, cfgs_e
     if (!committed_sequence(attachment->header, &sequence))
         return LOOK_AGAIN;
     if (sequence == cursor->sequence)
-        return nothing_new(cursor, state);
+        return nothing_new(cursor, attachment, state);
     /* IDs of an arena never go back; if they do, its bytes are damaged. */
     if (sequence < cursor->sequence)
         return CFGS_ERR_CORRUPT;
@@ -243,6 +245,7 @@ int cfgs_reader_next(cfgs_reader *reader, cfgs_event *event, int timeout_ms)
         }
         if (timeout_ms == 0 || (timeout_ms > 0 && clock_ns(CLOCK_MONOTONIC) >= deadline))
             return CFGS_ERR_TIMEOUT;
+        /* Row S3. */
         wait_for_change(word, seen, &reader->interrupted, deadline);
         /* [wake S1] acquire: an idle second is the time to see whether the arena still has its name. */
         if (word != NULL && word32_load_acquire(word) == seen)

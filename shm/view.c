@@ -19,7 +19,10 @@ static int begin_round(cfgs_view *view)
 int cfgs_view_begin(cfgs_reader *reader, cfgs_view *view)
 {
     *view = (cfgs_view){.reader = reader};
-    return begin_round(view);
+    view->error = begin_round(view);
+    if (view->error != CFGS_OK)
+        view->attachment = NULL;
+    return view->error;
 }
 
 int cfgs_view_at(cfgs_reader *reader, const cfgs_event *event, cfgs_view *view)
@@ -38,6 +41,10 @@ int cfgs_view_at(cfgs_reader *reader, const cfgs_event *event, cfgs_view *view)
 /* The view's bank is gone: begin anew, or, if it stood for a snapshot event, make another snapshot due. */
 static bool start_over(cfgs_view *view)
 {
+    if (view->reader == NULL) { /* a publisher's own view, used beyond its next publishing call */
+        view->error = CFGS_ERR_LAPPED;
+        return false;
+    }
     if (view->pinned) {
         view->reader->cursor.due = CFGS_SNAPSHOT_LAPPED;
         view->error = CFGS_ERR_LAPPED;
@@ -47,18 +54,20 @@ static bool start_over(cfgs_view *view)
         view->error = CFGS_ERR_BUSY;
         return false;
     }
-    int err = begin_round(view);
-    view->error = err;
-    return err == CFGS_OK;
+    view->error = begin_round(view);
+    return view->error == CFGS_OK;
 }
 
 bool cfgs_view_retry(cfgs_view *view)
 {
     int err = view->error;
 
+    if (view->attachment == NULL)
+        return false; /* it never began; cfgs_view_error() says why */
     if (!bank_view_valid(view))
         return start_over(view);
-    if (err == CFGS_ERR_CORRUPT && view->reader != NULL && reader_grow(view->reader, view_attachment(view)) &&
+    if (err == CFGS_ERR_CORRUPT && view->reader != NULL &&
+        reader_grow(view->reader, view_attachment(view), view->mapped) &&
         ++view->rounds < CFGS_VIEW_ROUNDS) {
         /* The file grew since the view began; the bank is still there. */
         if (!view->pinned)
@@ -87,6 +96,8 @@ static int find(cfgs_view *view, const char *key, struct record *record)
 
     if (lookup.length < 1 || lookup.length > CFGS_KEY_MAX_BYTES)
         return CFGS_ERR_INVALID;
+    if (view->attachment == NULL)
+        return view->error;
     lookup.hash = index_hash(key, lookup.length, view_attachment(view)->hash_seed);
     int err = bank_view_find(view, &lookup, record);
     if (err == CFGS_ERR_CORRUPT)
@@ -127,6 +138,8 @@ int cfgs_view_next(cfgs_view *view, cfgs_iterator *iterator, const char *prefix,
     struct record record;
     int more;
 
+    if (view->attachment == NULL)
+        return view->error;
     while ((more = bank_view_next(view, &iterator->cell, &record)) == 1) {
         if (record.head.key_length < length || (length > 0 && memcmp(record.key, prefix, length) != 0))
             continue;

@@ -89,19 +89,22 @@ static inline void words_fence_acquire(void)
 #endif
 }
 
-/* Copy whole words between shared and private memory; bytes is a multiple of 8, to and from are aligned. */
+/* Copy whole words between shared and private memory (of any type); bytes is a multiple of 8. */
 static inline void words_load(void *to, const cfgs_word *from, size_t bytes)
 {
-    uint64_t *out = to;
-    for (size_t i = 0; i < bytes / 8; i++)
-        out[i] = word_load_relaxed(&from[i]);
+    for (size_t i = 0; i < bytes / 8; i++) {
+        uint64_t word = word_load_relaxed(&from[i]);
+        memcpy((char *)to + 8 * i, &word, 8);
+    }
 }
 
 static inline void words_store(cfgs_word *to, const void *from, size_t bytes)
 {
-    const uint64_t *in = from;
-    for (size_t i = 0; i < bytes / 8; i++)
-        word_store_relaxed(&to[i], in[i]);
+    for (size_t i = 0; i < bytes / 8; i++) {
+        uint64_t word;
+        memcpy(&word, (const char *)from + 8 * i, 8);
+        word_store_relaxed(&to[i], word);
+    }
 }
 
 #endif

@@ -95,7 +95,8 @@ CFGS_API bool cfgs_value_equal(const cfgs_value *a, const cfgs_value *b);
  *
  *     cfgs_cursor c;
  *     cfgs_value item;
- *     for (int err = cfgs_cursor_list(&c, &list); err == 0 && (err = cfgs_cursor_next(&c, NULL, &item)) == 1;) ...
+ *     int err = cfgs_cursor_init(&c, &list);
+ *     while (err == CFGS_OK && (err = cfgs_cursor_next(&c, NULL, &item)) == 1) { ...; err = CFGS_OK; }
  */
 typedef struct cfgs_cursor {
     const char *at, *end;

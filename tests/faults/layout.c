@@ -1,4 +1,7 @@
-/* layout.c: another layout, damaged sizes, other file systems, and copies: the error says what is wrong.  SPDX-License-Identifier: Apache-2.0 */
+/*
+ * layout.c: another layout, damaged sizes, other file systems, and copies: the error says what is wrong.
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <tests/shm/support.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -104,7 +107,8 @@ Test(layout, a_producer_does_not_write_what_it_does_not_know)
 
     cr_assert_eq(stat(arena_path(instance), &before), 0);
     header->features_write = 4;
-    fails(CFGS_ERR_FEATURE, cfgs_publisher_open(&(cfgs_publisher_options){.instance = instance, .detail = &detail}, &p));
+    fails(CFGS_ERR_FEATURE, cfgs_publisher_open(&(cfgs_publisher_options){.instance = instance, .detail = &detail},
+                                                &p));
     cr_assert_not_null(strstr(detail.message, "0x4"), "%s", detail.message);
     header->features_write = 0;
     header->features_read = 8;
@@ -130,7 +134,8 @@ Test(layout, a_truncated_file_is_called_truncated_or_corrupt_and_never_touched_b
         cr_assert_eq(make_arena(instance), bytes);
         cr_assert_eq(truncate(arena_path(instance), (off_t)cuts[i]), 0);
         int err = reader_result(instance, NULL);
-        cr_assert(err == CFGS_ERR_TRUNCATED || (cuts[i] >= 65536 + 64 * 32 && err == CFGS_ERR_CORRUPT), "cut at %llu: %d",
+        cr_assert(err == CFGS_ERR_TRUNCATED || (cuts[i] >= 65536 + 64 * 32 && err == CFGS_ERR_CORRUPT),
+                  "cut at %llu: %d",
                   (unsigned long long)cuts[i], err);
         cfgs_publisher *p = publish(instance);
         cr_assert_eq(cfgs_publisher_started(p), CFGS_START_REPLACED, "cut at %llu", (unsigned long long)cuts[i]);
@@ -248,7 +253,8 @@ Test(layout, a_directory_that_does_not_exist_is_an_error_for_producers_and_absen
     cfgs_error_detail detail = {0};
     cfgs_publisher *p;
     cfgs_reader *r;
-    fails(CFGS_ERR_SYSTEM, cfgs_publisher_open(&(cfgs_publisher_options){.arena_path = "/dev/shm/no-such-directory/arena",
+    fails(CFGS_ERR_SYSTEM,
+          cfgs_publisher_open(&(cfgs_publisher_options){.arena_path = "/dev/shm/no-such-directory/arena",
                                                                          .detail = &detail}, &p));
     cr_assert_neq(detail.system_errno, 0);
     ok(cfgs_reader_open(&(cfgs_reader_options){.arena_path = "/dev/shm/no-such-directory/arena"}, &r));

@@ -1,4 +1,7 @@
-/* names.c: a name that belongs to somebody else, or to something else, is refused (shm-pitfalls 11, 12).  SPDX-License-Identifier: Apache-2.0 */
+/*
+ * names.c: a name that belongs to somebody else, or to something else, is refused (shm-pitfalls 11, 12).
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include <tests/shm/support.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -199,7 +202,8 @@ Test(names, a_lock_of_another_user_is_refused)
     lock_is_untrusted();
 }
 
-/* The same answer whatever fs.protected_regular is; where it cannot be set, the value that is there was tested above. */
+/* The same answer whatever fs.protected_regular is; where it cannot be set, the value that is there was tested
+   above. */
 Test(names, protected_regular_changes_nothing)
 {
     static const char path[] = "/proc/sys/fs/protected_regular";

@@ -13,7 +13,8 @@ static cfgs_value list_of(const char *bytes, size_t length)
 Test(cursor, walks_a_struct_in_key_order)
 {
     const cfgs_value map = {.kind = CFGS_KIND_STRUCT,
-                            .as.bytes = {"\x0a\x08\x0a\x01" "a\x12\x03\x1a\x01x\x0a\x07\x0a\x01" "b\x12\x02\x20\x01", 19}};
+                            .as.bytes = {"\x0a\x08\x0a\x01" "a\x12\x03\x1a\x01x\x0a\x07\x0a\x01" "b\x12\x02\x20\x01",
+                                         19}};
     cfgs_cursor cursor;
     cfgs_bytes key;
     cfgs_value item;
@@ -61,7 +62,8 @@ Test(cursor, a_scalar_is_no_container)
 /* What a newer writer may add: unknown fields of each wire type, before and inside an element. */
 Test(cursor, unknown_fields_are_passed_over)
 {
-    cfgs_value list = list_of("\x10\x05\x19" "12345678\x25" "1234\x2a\x02zz\x0a\x07\x3a\x01q\x40\x7f\x20\x01", 29), item;
+    cfgs_value list = list_of("\x10\x05\x19" "12345678\x25" "1234\x2a\x02zz\x0a\x07\x3a\x01q\x40\x7f\x20\x01", 29);
+    cfgs_value item;
     cfgs_cursor cursor;
     ok(cfgs_cursor_init(&cursor, &list));
     cr_assert_eq(cfgs_cursor_next(&cursor, NULL, &item), 1);

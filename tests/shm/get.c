@@ -1,4 +1,7 @@
-/* get.c: point reads, handles, views and sections: what each returns on a hit, another kind, and absence.  SPDX-License-Identifier: Apache-2.0 */
+/*
+ * get.c: point reads, handles, views and sections: what each returns on a hit, another kind, and absence.
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "support.h"
 
 TestSuite(get, .fini = names_clean);
@@ -247,7 +250,8 @@ Test(get, strings_of_every_length_and_alignment_come_back_whole)
                 in[i] = (char)('a' + (i + length) % 26);
             set_value(p, key, cfgs_value_string(in, length), CFGS_SOURCE_FILE);
             ok(cfgs_get_string(r, key, out, sizeof out, &got));
-            cr_assert(got == length && memcmp(in, out, length) == 0 && out[length] == '\0', "%zu %zu", key_length, length);
+            cr_assert(got == length && memcmp(in, out, length) == 0 && out[length] == '\0', "%zu %zu", key_length,
+                      length);
         }
     close_pair();
 }
@@ -339,7 +343,8 @@ static void field_int(const cfgs_value *map, const char *key, int64_t expected)
 
 Test(get, a_section_is_the_nested_map_of_what_lies_below)
 {
-    static const char *const keys[] = {"logs.a", "logs.b.c", "logs.b.d", "logs.b-x", "logs.e.f.g", "logs_other", "logs", "log.z", "x"};
+    static const char *const keys[] = {"logs.a", "logs.b.c", "logs.b.d", "logs.b-x", "logs.e.f.g", "logs_other",
+                                       "logs", "log.z", "x"};
     cfgs_copy *copy;
     cfgs_value inner;
     open_pair();

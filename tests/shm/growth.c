@@ -237,7 +237,8 @@ Test(growth, a_max_size_too_small_for_the_ring_is_no_space)
     cfgs_publisher *p;
     const char *instance = new_instance();
     fails(CFGS_ERR_NO_SPACE,
-          cfgs_publisher_open(&(cfgs_publisher_options){.instance = instance, .max_size = 65536, .detail = &detail}, &p));
+          cfgs_publisher_open(&(cfgs_publisher_options){.instance = instance, .max_size = 65536, .detail = &detail},
+                              &p));
     cr_assert_gt(detail.bytes_needed, detail.bytes_available);
     cr_assert_not(exists(arena_path(instance)));
 }

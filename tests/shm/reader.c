@@ -1,4 +1,7 @@
-/* reader.c: the life of a reader beside that of its producer: waits, states, forks, replacement.  SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reader.c: the life of a reader beside that of its producer: waits, states, forks, replacement.
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "support.h"
 #include <pthread.h>
 #include <sys/wait.h>
@@ -153,7 +156,8 @@ Test(reader, a_waiting_consumer_wakes_for_a_commit)
 {
     for (int wake_thread = 0; wake_thread < 2; wake_thread++) {
         cfgs_publisher *p = publish_with(
-            NULL, (cfgs_publisher_options){.in_memory = true, .no_wake_thread = wake_thread == 0, .max_size = 16u << 20});
+            NULL, (cfgs_publisher_options){.in_memory = true, .no_wake_thread = wake_thread == 0,
+                                           .max_size = 16u << 20});
         struct waiter waiter = {.reader = reader_of(p), .timeout_ms = CFGS_FOREVER};
         pthread_t thread;
         set_int(p, "a", 0);

@@ -1,4 +1,7 @@
-/* record.c: a setting as bytes: what is written is read again, and damaged heads are refused.  SPDX-License-Identifier: Apache-2.0 */
+/*
+ * record.c: a setting as bytes: what is written is read again, and damaged heads are refused.
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "support.h"
 #include <shm/record.h>
 
@@ -166,7 +169,8 @@ Test(record, what_cannot_be_a_setting_is_refused_and_leaves_the_buffer_alone)
     }
 }
 
-/* Each length and place of the head pushed out of bounds; the parts are checked against each other (shm-pitfalls 22, 38). */
+/* Each length and place of the head pushed out of bounds; the parts are checked against each other (shm-pitfalls
+   22, 38). */
 Test(record, a_head_whose_parts_lie_outside_is_refused)
 {
     cfgs_value value = text_value("some text");
@@ -191,12 +195,14 @@ Test(record, a_head_whose_parts_lie_outside_is_refused)
     bad[n++].unset_source_length = (uint16_t)(good.encoded_length - good.setting_length + 1);
     for (size_t i = 0; i < n; i++) {
         memcpy(image.buffer.data, &bad[i], sizeof bad[i]);
-        cr_assert_not(record_parse((const cfgs_word *)(void *)image.buffer.data, image.buffer.length, &out), "case %zu", i);
+        cr_assert_not(record_parse((const cfgs_word *)(void *)image.buffer.data, image.buffer.length, &out),
+                      "case %zu", i);
     }
     memcpy(image.buffer.data, &good, sizeof good);
     cr_assert(record_parse((const cfgs_word *)(void *)image.buffer.data, image.buffer.length, &out));
     for (size_t available = 0; available < image.buffer.length; available++)
-        cr_assert_not(record_parse((const cfgs_word *)(void *)image.buffer.data, available, &out), "%zu bytes", available);
+        cr_assert_not(record_parse((const cfgs_word *)(void *)image.buffer.data, available, &out), "%zu bytes",
+                      available);
     buffer_free(&image.buffer);
 }
 

@@ -1,4 +1,7 @@
-/* recovery.c: what a producer finds that starts where another one ended, well or badly.  SPDX-License-Identifier: Apache-2.0 */
+/*
+ * recovery.c: what a producer finds that starts where another one ended, well or badly.
+ * SPDX-License-Identifier: Apache-2.0
+ */
 #include "support.h"
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -106,7 +109,8 @@ Test(recovery, an_exit_without_close_is_a_crash)
     cfgs_publisher_close(p, true);
 }
 
-/* Asked for another ring or size: a new file, with the settings, their IDs and sources; readers move on by themselves. */
+/* Asked for another ring or size: a new file, with the settings, their IDs and sources; readers move on by
+   themselves. */
 static void replaced_with_content(cfgs_publisher_options first, cfgs_publisher_options second)
 {
     const char *instance = new_instance();
@@ -147,7 +151,8 @@ Test(recovery, another_ring_size_replaces_the_arena_and_keeps_its_content)
 
 Test(recovery, another_max_size_replaces_the_arena_and_keeps_its_content)
 {
-    replaced_with_content((cfgs_publisher_options){.max_size = 32u << 20}, (cfgs_publisher_options){.max_size = 64u << 20});
+    replaced_with_content((cfgs_publisher_options){.max_size = 32u << 20},
+                          (cfgs_publisher_options){.max_size = 64u << 20});
 }
 
 Test(recovery, a_ring_or_size_not_asked_for_stays_as_it_was)
@@ -174,7 +179,8 @@ Test(recovery, a_smaller_max_size_that_cannot_hold_the_content_is_no_space_and_l
     cfgs_publisher_close(p, false);
     ino_t inode = inode_of(instance);
     fails(CFGS_ERR_NO_SPACE, cfgs_publisher_open(&(cfgs_publisher_options){.instance = instance, .ring_slots = 16,
-                                                                           .max_size = 1u << 20, .detail = &detail}, &q));
+                                                                           .max_size = 1u << 20, .detail = &detail},
+                                                                           &q));
     cr_assert_gt(detail.bytes_needed, detail.bytes_available);
     cr_assert_eq(inode_of(instance), inode);
     p = publish_with(instance, (cfgs_publisher_options){0});

@@ -237,7 +237,8 @@ void await_state(cfgs_reader *reader, cfgs_producer_state state)
             return;
         poll(NULL, 0, 10); /* not synchronisation: the pause of a bounded poll */
     }
-    cr_assert(false, "state stays %s, want %s", cfgs_producer_state_name((int)now), cfgs_producer_state_name((int)state));
+    cr_assert(false, "state stays %s, want %s", cfgs_producer_state_name((int)now),
+              cfgs_producer_state_name((int)state));
 }
 
 bool bytes_are(cfgs_bytes bytes, const char *text)

@@ -108,7 +108,8 @@ void child_kill(struct child *child);
 /* A body: publish "a" = 1 and "b" = 2, say ready, stay. */
 void producer_body(const char *instance);
 
-/* ---- deterministic pseudo-random numbers -------------------------------------------------------------------------- */
+/* ---- deterministic pseudo-random numbers
+   -------------------------------------------------------------------------- */
 
 static inline uint64_t random_next(uint64_t *state)
 {

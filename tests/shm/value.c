@@ -87,7 +87,8 @@ Test(value, list_bytes_are_those_of_protobuf)
     cfgs_builder_end_struct(b);
     cfgs_builder_end_list(b);
     cfgs_value value = finish(b);
-    bytes_equal(&value, "0a0208000a0220010a0220000a0911000000000000f03f0a091100000000000004c00a021a000a081a0668c3a96c6c6f"
+    bytes_equal(&value,
+                "0a0208000a0220010a0220000a0911000000000000f03f0a091100000000000004c00a021a000a081a0668c3a96c6c6f"
                         "0a0232000a022a000a1c321a0a0911000000000000f03f0a0d320b0a091100000000000000400a182a160a140a016112"
                         "0f320d0a0b2a090a070a016212020800");
     cr_assert_eq(cfgs_value_count(&value), 11);
@@ -119,7 +120,8 @@ Test(value, struct_bytes_are_sorted_unique_and_those_of_protobuf)
     cfgs_builder_end_list(b);
     cfgs_builder_end_struct(b);
     cfgs_value value = finish(b);
-    bytes_equal(&value, "0a080a016112031a01780a110a016c120c320a0a031a01700a031a01710a190a016d12142a120a070a016a120208000a"
+    bytes_equal(&value,
+                "0a080a016112031a01780a110a016c120c320a0a031a01700a031a01710a190a016d12142a120a070a016a120208000a"
                         "070a016b120220010a0e0a017a120911000000000000f03f");
     cfgs_builder_free(b);
 }
@@ -289,7 +291,8 @@ Test(value, a_list_of_exactly_16_mib_passes_and_one_byte_more_is_too_large)
 Test(value, text_that_is_not_utf8_is_refused_by_builder_and_check)
 {
     static const char *const bad[] = {"\x80",         "\xC3",         "\xC0\xAF",     "\xE0\x80\x80", "\xED\xA0\x80",
-                                      "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF",   "a\xE2\x82"};
+                                      "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF",
+                                        "a\xE2\x82"};
     cfgs_value value;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         cfgs_builder *b = new_builder();
@@ -349,7 +352,8 @@ Test(value, misuse_of_the_builder_sticks_as_invalid)
 
 Test(value, doubles_compare_by_their_bits)
 {
-    cfgs_value nan = cfgs_value_double(__builtin_nan("")), zero = cfgs_value_double(0.0), minus = cfgs_value_double(-0.0);
+    cfgs_value nan = cfgs_value_double(__builtin_nan("")), zero = cfgs_value_double(0.0),
+    minus = cfgs_value_double(-0.0);
     cfgs_value one = cfgs_value_int(1), one_double = cfgs_value_double(1);
     cr_assert(cfgs_value_equal(&nan, &nan));
     cr_assert_not(cfgs_value_equal(&zero, &minus));
