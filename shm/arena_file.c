@@ -37,7 +37,8 @@ static uint64_t history_bytes(uint64_t settings, uint64_t live_bytes, uint64_t r
     return ring_slots * average < bound ? ring_slots * average : bound;
 }
 
-struct bank_size bank_size_for(uint64_t settings, uint64_t live_bytes, uint64_t spare_bytes, uint64_t ring_slots)
+struct bank_size bank_size_for(uint64_t settings, uint64_t live_bytes, uint64_t spare_bytes, uint64_t ring_slots,
+                               enum bank_slack slack)
 {
     struct bank_size size = {.capacity = BANK_CELLS_MIN};
 
@@ -45,8 +46,12 @@ struct bank_size bank_size_for(uint64_t settings, uint64_t live_bytes, uint64_t 
     while (size.capacity < 2 * settings)
         size.capacity *= 2;
     if (settings > 0) {
+        size.heap_bytes = live_bytes + spare_bytes;
+        if (slack <= SLACK_HISTORY)
+            size.heap_bytes += history_bytes(settings, live_bytes, ring_slots);
         /* Twice the live set makes rebuilds amortised O(1). */
-        size.heap_bytes = 2 * live_bytes + history_bytes(settings, live_bytes, ring_slots) + spare_bytes;
+        if (slack == SLACK_GOOD)
+            size.heap_bytes += live_bytes;
         size.heap_bytes = (size.heap_bytes + 7) / 8 * 8;
     }
     size.bytes = section_round(size.capacity * 8 + size.heap_bytes);
@@ -65,7 +70,7 @@ uint64_t cfgs_arena_size(uint64_t settings, uint64_t record_bytes, uint32_t ring
     if (settings > ARENA_MAX_SIZE_LIMIT / 8 / record_bytes)
         return UINT64_MAX;
     return section_round(ARENA_HEADER_BYTES) + section_round(slots * sizeof(struct ring_slot)) +
-           bank_size_for(0, 0, 0, slots).bytes + 2 * bank_size_for(settings, settings * record_bytes, 0, slots).bytes;
+           bank_size_for(0, 0, 0, slots, SLACK_GOOD).bytes + 2 * bank_size_for(settings, settings * record_bytes, 0, slots, SLACK_GOOD).bytes;
 }
 
 static int no_space(cfgs_error_detail *detail, uint64_t needed, uint64_t available, const char *what)
@@ -204,7 +209,7 @@ static int fill_header(struct arena_header *header, const struct arena_geometry 
     header->ring_at = section_round(ARENA_HEADER_BYTES);
     header->ring_slots = geometry->ring_slots;
     header->base_sequence = geometry->base_sequence;
-    struct bank_size size = bank_size_for(0, 0, 0, geometry->ring_slots);
+    struct bank_size size = bank_size_for(0, 0, 0, geometry->ring_slots, SLACK_GOOD);
     /* [attach] relaxed: nobody can see the file before the magic below, and its name after that. */
     word_store_relaxed(&header->bank[0].index_at, ring_end(header));
     word_store_relaxed(&header->bank[0].index_capacity, size.capacity);
@@ -243,7 +248,7 @@ int arena_create(const struct arena_name *name, const struct arena_geometry *geo
     struct arena_file file = {.fd = -1};
     uint64_t bytes = section_round(ARENA_HEADER_BYTES) +
                      section_round(geometry->ring_slots * sizeof(struct ring_slot)) +
-                     bank_size_for(0, 0, 0, geometry->ring_slots).bytes;
+                     bank_size_for(0, 0, 0, geometry->ring_slots, SLACK_GOOD).bytes;
 
     if (bytes > geometry->max_size)
         return no_space(detail, bytes, geometry->max_size, "max-size is too small for this ring");
@@ -271,7 +276,7 @@ static int link_as(const struct arena_file *file, const char *path)
     return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
 }
 
-void arena_supersede(struct arena_file *file)
+static void arena_supersede(struct arena_file *file)
 {
     /* [state] release: for who acquires it, whatever was written before is there; see reader_attach(). */
     word_store_release(&file->header->state, ARENA_STATE_SUPERSEDED);
@@ -285,7 +290,7 @@ void arena_wake_readers(struct arena_file *file)
     futex_wake_shared(&file->header->wake);
 }
 
-static void supersede_and_wake(struct arena_file *old)
+void arena_supersede_and_wake(struct arena_file *old)
 {
     arena_supersede(old);
     arena_wake_readers(old);
@@ -298,7 +303,7 @@ int arena_link(const struct arena_name *name, struct arena_file *file, struct ar
 
     if (link_as(file, name->path) == 0) {
         if (old != NULL && old->header != NULL)
-            supersede_and_wake(old);
+            arena_supersede_and_wake(old);
         return CFGS_OK;
     }
     if (errno != EEXIST)
@@ -307,11 +312,20 @@ int arena_link(const struct arena_name *name, struct arena_file *file, struct ar
     (void)unlink(temporary); /* a dead predecessor's; we hold the lock */
     if (link_as(file, temporary) != 0)
         return detail_set(detail, CFGS_ERR_SYSTEM, errno, "linking %s", temporary);
-    if (old != NULL && old->header != NULL)
+    uint64_t state = 0;
+    if (old != NULL && old->header != NULL) {
+        /* [state] relaxed: only a producer writes it. */
+        state = word_load_relaxed(&old->header->state);
         arena_supersede(old);
+    }
     if (rename(temporary, name->path) != 0) {
         int error = errno;
         (void)unlink(temporary);
+        if (old != NULL && old->header != NULL) {
+            /* [state] release: the old arena is what it was. */
+            word_store_release(&old->header->state, state);
+            arena_wake_readers(old);
+        }
         return detail_set(detail, CFGS_ERR_SYSTEM, error, "replacing %s", name->path);
     }
     if (old != NULL && old->header != NULL)

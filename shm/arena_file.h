@@ -29,6 +29,10 @@ struct arena_geometry {
 
 #define BANK_CELLS_MIN 1024u
 
+/* How much room a bank gets: as much as is good, or, where that does not fit, as little as works. */
+enum bank_slack { SLACK_GOOD, SLACK_HISTORY, SLACK_NONE };
+#define SLACK_LAST SLACK_NONE
+
 /*
  * Cells and heap for this many live settings of so many bytes in all, with room for updates and for history, and spare_bytes
  * on top for what is about to be written.
@@ -36,7 +40,8 @@ struct arena_geometry {
 struct bank_size {
     uint64_t capacity, heap_bytes, bytes; /* bytes: of the whole section */
 };
-struct bank_size bank_size_for(uint64_t settings, uint64_t live_bytes, uint64_t spare_bytes, uint64_t ring_slots);
+struct bank_size bank_size_for(uint64_t settings, uint64_t live_bytes, uint64_t spare_bytes, uint64_t ring_slots,
+                               enum bank_slack slack);
 
 static inline uint64_t section_round(uint64_t bytes)
 {
@@ -73,7 +78,7 @@ int arena_open(const struct arena_name *name, struct arena_file *out, cfgs_error
 int arena_grow(struct arena_file *file, uint64_t bytes, cfgs_error_detail *detail);
 
 /* Tell the arena's readers to look for another one under its name. */
-void arena_supersede(struct arena_file *file);
+void arena_supersede_and_wake(struct arena_file *file);
 
 /* Change the futex word and wake whoever sleeps on it. */
 void arena_wake_readers(struct arena_file *file);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -124,4 +125,17 @@ void arena_lock_drop(const struct arena_name *name, int fd)
 bool arena_signal_lock(int arena_fd)
 {
     return write_lock(arena_fd);
+}
+
+bool arena_signal_is_held(int arena_fd)
+{
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+
+    for (int tries = 0; tries < 200; tries++) {
+        struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+        if (fcntl(arena_fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_WRLCK)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
 }

@@ -22,4 +22,7 @@ void arena_lock_drop(const struct arena_name *name, int fd);
 /* Show on the arena itself that its producer lives: a write lock that readers may probe. False: a reader is in the way. */
 bool arena_signal_lock(int arena_fd);
 
+/* Does somebody else show that?  A dead producer's lock may outlive its lock file's by a moment: waits up to a second. */
+bool arena_signal_is_held(int arena_fd);
+
 #endif

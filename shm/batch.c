@@ -25,7 +25,7 @@ int batch_stage(cfgs_batch *batch, const struct record_input *input)
 void batch_reset(cfgs_batch *batch)
 {
     batch->images.length = batch->changes.length = 0;
-    batch->open = batch->replace = false;
+    batch->open = batch->replace = batch->has_at = false;
     batch->at = 0;
 }
 
@@ -79,6 +79,8 @@ static int usable(cfgs_publisher *publisher)
 {
     if (fork_guard_forked(&publisher->guard))
         return CFGS_ERR_FORKED;
+    if (publisher->lost)
+        return detail_set(&publisher->detail, CFGS_ERR_LOCKED, 0, "another producer has taken %s", publisher->name.path);
     if (publisher->batch.open)
         return detail_set(&publisher->detail, CFGS_ERR_INVALID, 0, "a batch is open: commit or abort it first");
     return CFGS_OK;
@@ -123,14 +125,19 @@ int cfgs_batch_begin(cfgs_publisher *publisher, cfgs_batch **out)
     return CFGS_OK;
 }
 
+static int ended(cfgs_batch *batch)
+{
+    return detail_set(&batch->publisher->detail, CFGS_ERR_INVALID, 0, "the batch has ended");
+}
+
 int cfgs_batch_set(cfgs_batch *batch, const cfgs_setting *setting, int unset_source)
 {
-    return stage_set(batch, setting, unset_source);
+    return batch->open ? stage_set(batch, setting, unset_source) : ended(batch);
 }
 
 int cfgs_batch_remove(cfgs_batch *batch, const char *key, size_t length, int unset_source)
 {
-    return stage_removal(batch, key, length, unset_source);
+    return batch->open ? stage_removal(batch, key, length, unset_source) : ended(batch);
 }
 
 void cfgs_batch_replace(cfgs_batch *batch)
@@ -140,6 +147,7 @@ void cfgs_batch_replace(cfgs_batch *batch)
 
 void cfgs_batch_at(cfgs_batch *batch, uint64_t sequence)
 {
+    batch->has_at = true;
     batch->at = sequence;
 }
 
@@ -147,6 +155,7 @@ int cfgs_batch_commit(cfgs_batch *batch, uint64_t *changes)
 {
     uint64_t taken = 0;
     int err = fork_guard_forked(&batch->publisher->guard) ? CFGS_ERR_FORKED
+              : !batch->open                              ? ended(batch)
                                                           : publisher_commit(batch->publisher, batch, &taken);
     end_batch(batch);
     if (err == CFGS_OK && changes != NULL)

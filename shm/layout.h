@@ -153,6 +153,7 @@ struct arena_header {
     cfgs_word pid, started_ns;     /* for people */
     cfgs_word signal_lock;         /* 1: the producer holds a write lock on this file, so a free one means death */
     cfgs_word relay_contact_ns;    /* reserved for relays */
+    cfgs_word runtime_void;        /* 1: a clean end voided runtime settings, and nothing was committed since */
 
     _Alignas(128) struct arena_counters counters;
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool arena_is_named(const cfgs_publisher *publisher)
+bool publisher_has_name(const cfgs_publisher *publisher)
 {
     struct stat st;
     return lstat(publisher->name.path, &st) == 0 && st.st_dev == publisher->file.device &&
@@ -27,6 +27,7 @@ static int keep_lock(cfgs_publisher *publisher)
     if (arena_lock_is_named(&publisher->name, publisher->lock_fd))
         return CFGS_OK;
     int err = arena_lock_take(&publisher->name, &fd, &publisher->detail);
+    publisher->lost = err == CFGS_ERR_LOCKED;
     if (err != CFGS_OK)
         return err;
     close(publisher->lock_fd);
@@ -98,8 +99,10 @@ int cfgs_publisher_keep_names(cfgs_publisher *publisher, bool *moved)
         return detail_set(&publisher->detail, CFGS_ERR_INVALID, 0, "a batch is open: commit or abort it first");
     if (!publisher->named)
         return CFGS_OK;
+    if (publisher->lost)
+        return CFGS_ERR_LOCKED;
     int err = keep_lock(publisher);
-    if (err != CFGS_OK || arena_is_named(publisher))
+    if (err != CFGS_OK || publisher_has_name(publisher))
         return err;
     return move_arena(publisher, moved);
 }

@@ -100,10 +100,16 @@ void publisher_announce(cfgs_publisher *publisher)
     /* [state] relaxed: readers use it together with a probe of the lock itself. */
     word_store_relaxed(&header->signal_lock, publisher->named && arena_signal_lock(publisher->file.fd));
     publisher_beat(publisher);
-    /* [epoch C2] release: one more producer; for people and metrics, no reader validates by it. */
-    word_store_release(&header->epoch, word_load_relaxed(&header->epoch) + 1);
     /* [state] release: what was written above is there when the arena says it runs. */
     word_store_release(&header->state, ARENA_STATE_RUNNING);
+}
+
+static void bump_epoch(cfgs_publisher *publisher)
+{
+    cfgs_word *epoch = &publisher->file.header->epoch;
+
+    /* [epoch C2] release: one more producer; for people and metrics, no reader validates by it. */
+    word_store_release(epoch, word_load_relaxed(epoch) + 1);
 }
 
 int publisher_create(cfgs_publisher *publisher)
@@ -113,6 +119,7 @@ int publisher_create(cfgs_publisher *publisher)
     if (err != CFGS_OK)
         return err;
     publisher_set_own(publisher);
+    bump_epoch(publisher);
     return recovery_survey(publisher);
 }
 
@@ -125,8 +132,9 @@ static bool old_is_sound(cfgs_publisher *old)
     if (recovery_survey(old) != CFGS_OK)
         return false;
     /* [state] relaxed: no producer is running. */
-    uint64_t state = word_load_relaxed(&old->file.header->state);
-    old->start = state == ARENA_STATE_CLOSED ? CFGS_START_CLOSED : CFGS_START_CRASHED;
+    bool closed = word_load_relaxed(&old->file.header->state) == ARENA_STATE_CLOSED ||
+                  word_load_relaxed(&old->file.header->runtime_void) != 0;
+    old->start = closed ? CFGS_START_CLOSED : CFGS_START_CRASHED;
     return true;
 }
 
@@ -140,7 +148,9 @@ static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_
     if (err == CFGS_OK)
         err = recovery_survey(publisher);
     if (err == CFGS_OK)
-        err = recovery_finish(publisher);
+        bump_epoch(publisher);
+    if (err == CFGS_OK)
+        err = recovery_finish(publisher); /* row C3 */
     if (err == CFGS_OK)
         publisher_announce(publisher);
     publisher->start = old->start;
@@ -159,11 +169,16 @@ static int replace(cfgs_publisher *publisher, cfgs_publisher *old, bool sound)
         publisher->geometry.base_sequence = old->sequence; /* the survey came as far as the ID */
     }
     int err = publisher_create(publisher);
-    if (err == CFGS_OK && sound && publisher->sequence == old->sequence)
+    bool adopted = err == CFGS_OK && sound && publisher->sequence == old->sequence;
+    if (adopted)
         err = recovery_adopt(publisher, old);
+    if (adopted && err == CFGS_OK && old->start == CFGS_START_CLOSED) {
+        /* [state] relaxed: the new arena has no name yet. */
+        word_store_relaxed(&publisher->file.header->runtime_void, 1);
+    }
     if (err == CFGS_OK)
         publisher_announce(publisher);
-    publisher->start = sound ? old->start : CFGS_START_REPLACED;
+    publisher->start = adopted ? old->start : CFGS_START_REPLACED;
     return err;
 }
 
@@ -184,6 +199,11 @@ static int find_arena(cfgs_publisher *publisher, const cfgs_publisher_options *o
     if (found == CFGS_ERR_UNTRUSTED || found == CFGS_ERR_FEATURE || found == CFGS_ERR_PERMISSION ||
         found == CFGS_ERR_SYSTEM)
         return found;
+    if (found == CFGS_OK && arena_signal_is_held(old.file.fd)) {
+        arena_file_close(&old.file);
+        return detail_set(&publisher->detail, CFGS_ERR_LOCKED, 0,
+                          "another producer publishes to %s, though its lock file is gone", publisher->name.path);
+    }
     bool sound = found == CFGS_OK && old_is_sound(&old);
     if (found == CFGS_OK && !sound)
         publisher->detail = old.detail;
@@ -240,12 +260,20 @@ static int open_parts(cfgs_publisher *publisher, const cfgs_publisher_options *o
     return err;
 }
 
-/* Release everything; safe on a half-built publisher.  The arena stays as it is. */
+/*
+ * Release everything; safe on a half-built publisher.  The arena stays as it is.  In a forked child threads and lock are the
+ * parent's: only our copies of descriptors and memory go.
+ */
 static void release(cfgs_publisher *publisher)
 {
-    helpers_stop(publisher);
+    bool forked = publisher->guard.page != NULL && fork_guard_forked(&publisher->guard);
+
+    if (!forked)
+        helpers_stop(publisher);
     arena_file_close(&publisher->file);
-    if (publisher->lock_fd >= 0)
+    if (publisher->lock_fd >= 0 && forked)
+        close(publisher->lock_fd);
+    else if (publisher->lock_fd >= 0)
         arena_lock_drop(&publisher->name, publisher->lock_fd);
     batch_free(&publisher->batch);
     batch_free(&publisher->single);
@@ -279,18 +307,17 @@ void cfgs_publisher_close(cfgs_publisher *publisher, bool unlink_arena)
 {
     if (publisher == NULL)
         return;
-    if (fork_guard_forked(&publisher->guard)) {
-        /* The parent's arena and lock: only our copies of the descriptors and the memory go. */
-        close(publisher->file.fd);
-        if (publisher->lock_fd >= 0)
-            close(publisher->lock_fd);
+    if (fork_guard_forked(&publisher->guard) || publisher->lost) {
+        release(publisher);
         return;
     }
     struct arena_header *header = publisher->file.header;
+    /* [state] relaxed: published with the state. */
+    word_store_relaxed(&header->runtime_void, 1);
     /* [state] release, after the last commit: who sees the end sees all that was published.  Pairs with the acquire in
      * look(). */
     word_store_release(&header->state, unlink_arena ? ARENA_STATE_SUPERSEDED : ARENA_STATE_CLOSED);
-    if (unlink_arena && publisher->named)
+    if (unlink_arena && publisher->named && publisher_has_name(publisher))
         (void)unlink(publisher->name.path);
     publisher_wake(publisher);
     helpers_stop(publisher);
@@ -300,15 +327,19 @@ void cfgs_publisher_close(cfgs_publisher *publisher, bool unlink_arena)
 
 void cfgs_publisher_abandon(cfgs_publisher *publisher)
 {
-    if (publisher != NULL && !fork_guard_forked(&publisher->guard))
+    if (publisher != NULL)
         release(publisher);
 }
 
 int cfgs_arena_destroy(const cfgs_publisher_options *options)
 {
     struct arena_file file = {.fd = -1};
+    static const cfgs_publisher_options defaults = {0};
     struct arena_name name;
     int lock_fd;
+
+    if (options == NULL)
+        options = &defaults;
     int err = arena_name_make(options->instance, options->arena_path, &name, options->detail);
 
     if (err == CFGS_OK)
@@ -318,14 +349,15 @@ int cfgs_arena_destroy(const cfgs_publisher_options *options)
     err = arena_open(&name, &file, options->detail);
     bool useless = err == CFGS_ERR_NOT_ARENA || err == CFGS_ERR_LAYOUT || err == CFGS_ERR_TRUNCATED ||
                    err == CFGS_ERR_CORRUPT || err == CFGS_ERR_FEATURE;
-    if (err == CFGS_OK)
-        arena_supersede(&file);
-    if (err == CFGS_OK || useless) {
-        err = unlink(name.path) == 0 ? CFGS_OK
-                                     : detail_set(options->detail, CFGS_ERR_SYSTEM, errno, "removing %s", name.path);
-        if (file.header != NULL)
-            arena_wake_readers(&file);
-    }
+    if (err == CFGS_OK && arena_signal_is_held(file.fd))
+        err = detail_set(options->detail, CFGS_ERR_LOCKED, 0,
+                         "a producer publishes to %s, though its lock file is gone", name.path);
+    if ((err == CFGS_OK || useless) && unlink(name.path) != 0)
+        err = detail_set(options->detail, CFGS_ERR_SYSTEM, errno, "removing %s", name.path);
+    else if (err == CFGS_OK)
+        arena_supersede_and_wake(&file);
+    else if (useless)
+        err = CFGS_OK;
     arena_file_close(&file);
     arena_lock_drop(&name, lock_fd);
     return err;

@@ -27,8 +27,8 @@ struct cfgs_batch {
     cfgs_publisher *publisher;
     struct buffer images;
     struct buffer changes; /* struct change */
-    bool open, replace;
-    uint64_t at; /* 0: the next IDs */
+    bool open, replace, has_at;
+    uint64_t at; /* if has_at: the ID of the whole batch */
 };
 
 static inline size_t batch_count(const cfgs_batch *batch)
@@ -59,6 +59,7 @@ struct cfgs_publisher {
     struct arena_name name;
     bool named; /* has a name and a lock */
     bool wake_thread;
+    bool lost; /* the lock was removed and another producer has it: publish nothing, touch nothing */
     struct arena_info info;
     int lock_fd;
     struct arena_file file;
@@ -104,6 +105,9 @@ int publisher_create(cfgs_publisher *publisher);
 
 /* Say who produces: before a new arena gets its name, so that nobody finds one that seems dead.  Readers may look. */
 void publisher_announce(cfgs_publisher *publisher);
+
+/* Does the arena's name still lead to our file? */
+bool publisher_has_name(const cfgs_publisher *publisher);
 
 /* ---- rebuild.c ---- */
 

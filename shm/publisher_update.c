@@ -140,6 +140,11 @@ static int settle_keys(cfgs_publisher *publisher, cfgs_batch *batch)
 
 /* ---- the sum of a batch ------------------------------------------------------------------------------------------ */
 
+static int damaged(cfgs_publisher *publisher)
+{
+    return detail_set(&publisher->detail, CFGS_ERR_CORRUPT, 0, "the arena %s is damaged", publisher->name.path);
+}
+
 struct sum {
     uint64_t changes, new_keys, bytes; /* IDs, cells and heap bytes the batch needs */
     uint64_t new_settings;             /* keys that are not live before it */
@@ -153,7 +158,7 @@ static int sum_up(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *sum)
         struct change *change = &batch_changes(batch)[i];
         int err = change->dropped ? CFGS_OK : drop_if_no_change(publisher, batch, change);
         if (err != CFGS_OK)
-            return detail_set(&publisher->detail, err, 0, "the arena %s is damaged", publisher->name.path);
+            return damaged(publisher);
         if (change->dropped)
             continue;
         sum->changes++;
@@ -178,7 +183,7 @@ static int bulk_load(cfgs_publisher *publisher, cfgs_batch *batch, const struct 
     publisher_own_view(publisher, &view);
     struct rebuild rebuild = {.source = &view,
                               .load = batch,
-                              .sequence = batch->at != 0 ? batch->at : publisher->sequence + sum->changes,
+                              .sequence = batch->has_at ? batch->at : publisher->sequence + sum->changes,
                               .settings = sum->settings,
                               .live_bytes = sum->live_bytes,
                               .loaded = true};
@@ -214,7 +219,7 @@ static int make_room(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *s
     for (size_t i = 0; err == CFGS_OK && i < batch_count(batch); i++) {
         struct change *change = &batch_changes(batch)[i];
         if (!change->dropped && change_locate(publisher, batch, change, &found) < 0)
-            err = CFGS_ERR_CORRUPT;
+            err = damaged(publisher);
         sum->new_keys += !change->dropped && change->prev == 0;
     }
     return err;
@@ -312,11 +317,24 @@ static void show_numbers(cfgs_publisher *publisher, uint64_t changes)
     publisher_show_bank(publisher);
 }
 
+/*
+ * A clean end voids what runtime sources had set, until the next producer has committed its own state.  After that commit,
+ * so that a kill in between voids them still; before the call returns, so that nothing acknowledged is voided.
+ */
+static void publisher_own_runtime(cfgs_publisher *publisher)
+{
+    cfgs_word *runtime_void = &publisher->file.header->runtime_void;
+
+    /* [state] release: after the commit, for the next producer, which reads it when we are dead. */
+    if (word_load_relaxed(runtime_void) != 0)
+        word_store_release(runtime_void, 0);
+}
+
 int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *changes)
 {
     struct sum sum;
 
-    if (batch->at != 0 && (batch->at <= publisher->sequence || batch->at > SEQUENCE_MAX))
+    if (batch->has_at && (batch->at <= publisher->sequence || batch->at > SEQUENCE_MAX))
         return detail_set(&publisher->detail, CFGS_ERR_INVALID, 0,
                           "sequence %llu is not above the last one, %llu, or above all that can be counted",
                           (unsigned long long)batch->at, (unsigned long long)publisher->sequence);
@@ -326,14 +344,16 @@ int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *cha
     if (err != CFGS_OK)
         return err;
     uint64_t before = publisher->sequence;
-    bool bulk = !publisher->loaded || batch->at != 0 || sum.changes > publisher->geometry.ring_slots / 2;
+    bool bulk = !publisher->loaded || batch->has_at || sum.changes > publisher->geometry.ring_slots / 2;
     if (!bulk && sum.changes == 0) {
+        publisher_own_runtime(publisher);
         *changes = 0;
         return CFGS_OK;
     }
     err = bulk ? bulk_load(publisher, batch, &sum) : update(publisher, batch, &sum);
     if (err != CFGS_OK)
         return err;
+    publisher_own_runtime(publisher);
     *changes = publisher->sequence - before;
     show_numbers(publisher, *changes);
     publisher_wake(publisher);

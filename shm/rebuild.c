@@ -31,14 +31,11 @@ struct filler {
  * Row R1: before the live bank if it fits there, else behind it.  The other bank's own old place counts as free.  The
  * file is grown so far that the next rebuild of this size fits as well, or, where there is no room for that, just enough.
  */
-static int choose_place(cfgs_publisher *publisher, const struct rebuild *rebuild, struct place *place)
+static int try_place(cfgs_publisher *publisher, struct place *place)
 {
     uint64_t first = ring_end(publisher->file.header);
     uint64_t live_at = publisher->index.at;
     uint64_t live_end = live_at + section_round(publisher->heap_end - live_at);
-
-    place->size = bank_size_for(rebuild->settings + rebuild->extra_settings, rebuild->live_bytes, rebuild->extra_bytes,
-                                publisher->geometry.ring_slots);
     bool before = place->size.bytes <= live_at - first;
     place->at = before ? first : live_end;
     uint64_t end = place->at + place->size.bytes;
@@ -49,6 +46,19 @@ static int choose_place(cfgs_publisher *publisher, const struct rebuild *rebuild
         arena_grow(&publisher->file, comfortable, NULL) == CFGS_OK)
         return CFGS_OK;
     return arena_grow(&publisher->file, end, &publisher->detail);
+}
+
+/* With all the room that is good for it, or with less: what is committed must always fit again, or nothing restarts. */
+static int choose_place(cfgs_publisher *publisher, const struct rebuild *rebuild, struct place *place)
+{
+    int err = CFGS_ERR_NO_SPACE;
+
+    for (enum bank_slack slack = SLACK_GOOD; slack <= SLACK_LAST && err == CFGS_ERR_NO_SPACE; slack++) {
+        place->size = bank_size_for(rebuild->settings + rebuild->extra_settings, rebuild->live_bytes,
+                                    rebuild->extra_bytes, publisher->geometry.ring_slots, slack);
+        err = try_place(publisher, place);
+    }
+    return err;
 }
 
 /* ---- filling ----------------------------------------------------------------------------------------------------- */
@@ -179,7 +189,7 @@ static void write_load(struct filler *filler, const cfgs_batch *load)
         if (change->removes)
             continue; /* a key that is gone takes an ID and no record */
         memcpy(&head, image, sizeof head);
-        head.sequence = load->at != 0 ? load->at : next;
+        head.sequence = load->has_at ? load->at : next;
         head.prev = 0;
         memcpy(image, &head, sizeof head);
         /* [recycle R4] relaxed: data under the version. */

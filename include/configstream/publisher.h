@@ -72,7 +72,8 @@ CFGS_API void cfgs_publisher_close(cfgs_publisher *publisher, bool unlink);
 
 /**
  * End as a crash would: release everything and leave the arena as it is, so that the next publisher finds
- * CFGS_START_CRASHED.  For a producer that took over but cannot start.  NULL is fine.
+ * CFGS_START_CRASHED (or still CFGS_START_CLOSED, if this one had not committed anything yet).  For a producer that took
+ * over but cannot start.  NULL is fine.
  */
 CFGS_API void cfgs_publisher_abandon(cfgs_publisher *publisher);
 
@@ -129,7 +130,7 @@ CFGS_API CFGS_NODISCARD int cfgs_publisher_keep_names(cfgs_publisher *publisher,
 /** Changes that become visible at once.  At most one is open per publisher; copies all it is given. */
 typedef struct cfgs_batch cfgs_batch;
 
-/** Begin; CFGS_OK, CFGS_ERR_MEMORY, CFGS_ERR_INVALID (one is open already), CFGS_ERR_FORKED. */
+/** Begin; CFGS_OK, CFGS_ERR_INVALID (one is open already), CFGS_ERR_LOCKED, CFGS_ERR_FORKED. */
 CFGS_API CFGS_NODISCARD int cfgs_batch_begin(cfgs_publisher *publisher, cfgs_batch **out);
 
 /** Stage a set or a removal; of several for one key the last counts.  Errors as cfgs_publisher_set(). */
@@ -151,7 +152,9 @@ CFGS_API void cfgs_batch_at(cfgs_batch *batch, uint64_t sequence);
  * one snapshot for every event reader instead of updates.  The first commit of a new arena makes it ready, even when
  * it is empty.
  * @param changes  out, may be NULL: how many IDs it took; they end at cfgs_publisher_sequence().
- * @return CFGS_OK, CFGS_ERR_NO_SPACE, CFGS_ERR_MEMORY, CFGS_ERR_INVALID, CFGS_ERR_FORKED
+ * @return CFGS_OK, CFGS_ERR_NO_SPACE, CFGS_ERR_MEMORY, CFGS_ERR_SYSTEM, CFGS_ERR_INVALID (the batch has ended, or its ID
+ *         is not above the last one), CFGS_ERR_TOO_LARGE (2^31 changes), CFGS_ERR_CORRUPT (the arena's bytes were damaged
+ *         under us), CFGS_ERR_LOCKED (see cfgs_publisher_keep_names()), CFGS_ERR_FORKED
  */
 CFGS_API CFGS_NODISCARD int cfgs_batch_commit(cfgs_batch *batch, uint64_t *changes);
 
