@@ -391,3 +391,13 @@ void arena_file_close(struct arena_file *file)
         close(file->fd);
     *file = (struct arena_file){.fd = -1};
 }
+
+void arena_populate(struct arena_file *file, uint64_t to)
+{
+#ifdef MADV_POPULATE_WRITE
+    if (to > file->populated)
+        (void)madvise((char *)file->header + file->populated, to - file->populated, MADV_POPULATE_WRITE);
+#endif
+    if (to > file->populated)
+        file->populated = to;
+}

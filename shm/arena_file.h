@@ -16,6 +16,7 @@ struct arena_file {
     struct arena_header *header;
     uint64_t map_bytes; /* address space: max_size */
     uint64_t bytes;     /* of the file */
+    uint64_t populated; /* bytes that were touched by this process */
     dev_t device;
     ino_t inode;
 };
@@ -84,5 +85,11 @@ void arena_supersede_and_wake(struct arena_file *file);
 void arena_wake_readers(struct arena_file *file);
 
 void arena_file_close(struct arena_file *file);
+
+/*
+ * Touch the file's pages up to `to`, once: reserved pages are cleared and mapped at their first touch, which would make
+ * every twentieth update in a large bank pay for a fault.  Best effort: what it misses (old kernels) faults later.
+ */
+void arena_populate(struct arena_file *file, uint64_t to);
 
 #endif

@@ -9,50 +9,6 @@
  */
 #include "bank_view.h"
 
-/* The bank's place, under its version. */
-static void load_place(cfgs_view *view)
-{
-    const struct bank_words *bank = view_bank(view);
-
-    /* [recycle V3] relaxed: data under the version, validated with the rest in bank_view_valid(). */
-    view->index_at = word_load_relaxed(&bank->index_at);
-    view->index_capacity = word_load_relaxed(&bank->index_capacity);
-}
-
-int bank_view_begin(const struct attachment *attachment, cfgs_view *view)
-{
-    const struct arena_header *header = attachment->header;
-
-    view->attachment = attachment;
-    view->error = CFGS_OK;
-    view->pinned = false;
-    for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
-        /* [flip V1] acquire: brings the whole bank along.  Pairs with the release of the flip in rebuild_flip(); relaxed
-         * would let cells of the bank's former life through. */
-        view->route = word_load_acquire(&header->current);
-        if (view->route == ROUTE_RETIRED)
-            return CFGS_ERR_LAPPED;
-        const struct bank_words *bank = view_bank(view);
-        /* [recycle V2] [odd-flip V2] acquire: what is read below is of this generation or later, and whoever sees a
-         * newer version also sees the flip that came before it and finds the live bank in the next round.  Equal, not merely
-         * even: an even bank that is not yet current may hold an uncommitted bulk load. */
-        if (word_load_acquire(&bank->version) != route_generation(view->route))
-            continue;
-        /* [commit V3] acquire, before any cell: every cell of a record <= S is then visible.  Pairs with the commit in
-         * update_commit(). */
-        view->sequence = word_load_acquire(&bank->sequence);
-        /* [private] relaxed: monotonic, of this process. */
-        view->mapped = word_load_relaxed(&attachment->mapped);
-        load_place(view);
-        /* [recycle V3] relaxed: data under the version. */
-        if (word_load_relaxed(&bank->loaded) != 0)
-            return CFGS_OK;
-        if (bank_view_valid(view))
-            return CFGS_ERR_NOT_READY;
-    }
-    return CFGS_ERR_BUSY;
-}
-
 int bank_view_pin(const struct attachment *attachment, uint64_t route, uint64_t sequence, cfgs_view *view)
 {
     view->attachment = attachment;
@@ -65,33 +21,8 @@ int bank_view_pin(const struct attachment *attachment, uint64_t route, uint64_t 
         return CFGS_ERR_LAPPED;
     /* [private] relaxed: monotonic, of this process. */
     view->mapped = word_load_relaxed(&attachment->mapped);
-    load_place(view);
+    bank_view_load_place(view);
     return CFGS_OK;
-}
-
-int bank_view_settle(const cfgs_view *view, struct record *record)
-{
-    while (record->head.sequence > view->sequence) {
-        uint64_t prev = record->head.prev;
-        if (prev == 0)
-            return CFGS_ERR_NOT_FOUND;
-        if (prev + sizeof(struct record_head) / 8 > record->offset || !record_open(view_attachment(view)->header, view->mapped, prev, record))
-            return CFGS_ERR_CORRUPT;
-    }
-    return record->head.flags & RECORD_TOMBSTONE ? CFGS_ERR_NOT_FOUND : CFGS_OK;
-}
-
-int bank_view_find(const cfgs_view *view, const struct lookup *lookup, struct record *out)
-{
-    struct index_place place = view_index(view);
-    uint64_t number = lookup->hash & (place.capacity - 1);
-
-    if (!index_place_is_sound(&place))
-        return CFGS_ERR_CORRUPT;
-    int found = index_find(&place, lookup, &number, out);
-    if (found <= 0)
-        return found == 0 ? CFGS_ERR_NOT_FOUND : found;
-    return bank_view_settle(view, out);
 }
 
 int bank_view_next(const cfgs_view *view, uint64_t *number, struct record *out)
@@ -116,12 +47,73 @@ int bank_view_next(const cfgs_view *view, uint64_t *number, struct record *out)
     return 0;
 }
 
-bool bank_view_valid(const cfgs_view *view)
+/* ---- the quick way ----------------------------------------------------------------------------------------------- */
+
+/* The third word of a record's head. */
+struct head_word {
+    uint16_t key_length;
+    uint8_t kind, flags, source, unset_source;
+    uint16_t source_at;
+};
+_Static_assert(sizeof(struct head_word) == 8, "one word");
+
+/* The record's words, if head and a key of this length lie inside what may be touched. */
+static inline const cfgs_word *record_words(const struct index_place *place, uint64_t offset, size_t key_length)
 {
-    /* [recycle V5] acquire fence: all loads above happen before the last look at the version; if any of them saw a
-     * recycled word, that look must see the odd version (or a later one).  Pairs with the release fence in
-     * rebuild_begin().  An acquire load of the version instead does not hold earlier loads back. */
-    words_fence_acquire();
-    /* [recycle V5] relaxed, behind the fence.  Validates misses as well as hits. */
-    return word_load_relaxed(&view_bank(view)->version) == route_generation(view->route);
+    uint64_t bytes = sizeof(struct record_head) + (key_length / 8 + 1) * 8;
+
+    if (offset == 0 || place->mapped < bytes || offset * 8 > place->mapped - bytes)
+        return NULL;
+    return (const cfgs_word *)place->base + offset;
+}
+
+/* Row V4: the key's newest record; NULL: none, or out of bounds. */
+static inline const cfgs_word *quick_find(const struct index_place *place, const struct lookup *lookup,
+                                          struct head_word *head)
+{
+    uint64_t mask = place->capacity - 1, number = lookup->hash & mask;
+
+    for (uint64_t probes = 0; probes <= mask; probes++, number = (number + 1) & mask) {
+        /* [commit V4] acquire: as in index_find(). */
+        uint64_t cell = word_load_acquire(index_cell(place, number));
+        if (cell == 0)
+            return NULL;
+        if (!cell_may_match(cell, lookup->hash))
+            continue;
+        const cfgs_word *words = record_words(place, cell_offset(cell), lookup->length);
+        if (words == NULL)
+            return NULL;
+        /* [commit V4] relaxed, as are the key's: the cell's acquire brought the record; [recycle V5] checks for reuse. */
+        uint64_t word = word_load_relaxed(&words[offsetof(struct record_head, key_length) / 8]);
+        memcpy(head, &word, sizeof *head);
+        /* [commit V4] relaxed: as above. */
+        if (word_load_relaxed(&words[offsetof(struct record_head, hash) / 8]) == lookup->hash &&
+            head->key_length == lookup->length &&
+            record_key_words_are(words + sizeof(struct record_head) / 8, lookup->key, lookup->length))
+            return words;
+    }
+    return NULL;
+}
+
+bool bank_view_quick(const struct attachment *attachment, const char *key, size_t length, cfgs_kind kind, uint64_t *bits)
+{
+    struct lookup lookup = {key, length, index_hash(key, length, attachment->hash_seed)};
+    struct head_word head;
+    cfgs_view view;
+
+    if (bank_view_begin(attachment, &view) != CFGS_OK)
+        return false;
+    struct index_place place = view_index(&view);
+    if (!index_place_is_sound(&place))
+        return false;
+    const cfgs_word *words = quick_find(&place, &lookup, &head);
+    if (words == NULL || head.kind != kind || (head.flags & RECORD_TOMBSTONE) != 0)
+        return false;
+    /* [commit V4] relaxed: as in quick_find(). */
+    uint64_t sequence = word_load_relaxed(&words[offsetof(struct record_head, sequence) / 8]);
+    uint64_t scalar = word_load_relaxed(&words[offsetof(struct record_head, scalar) / 8]);
+    if (sequence > view.sequence || !bank_view_valid(&view))
+        return false;
+    *bits = scalar;
+    return true;
 }

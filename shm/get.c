@@ -3,6 +3,37 @@
 #include "value_copy.h"
 #include <stdlib.h>
 
+/* ---- one key ------------------------------------------------------------------------------------------------------- */
+
+/* drop: what to do with a result that does not count; NULL: nothing. */
+static int point_read(cfgs_reader *reader, const char *key, take_fn *take, void (*drop)(union taken *),
+                             union taken *out)
+{
+    struct lookup lookup = {.key = key};
+
+    if (!key_is_valid(key, &lookup.length))
+        return CFGS_ERR_INVALID;
+    for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
+        const struct attachment *attachment;
+        struct record record;
+        cfgs_view view;
+        int err = reader_attachment(reader, &attachment);
+        if (err == CFGS_OK && (err = bank_view_begin(attachment, &view)) == CFGS_ERR_LAPPED)
+            continue;
+        if (err != CFGS_OK)
+            return err;
+        lookup.hash = index_hash(key, lookup.length, attachment->hash_seed);
+        err = bank_view_find(&view, &lookup, &record);
+        if (err == CFGS_OK)
+            err = take(&record, out);
+        if (look_counts(reader, &view, err))
+            return err;
+        if (err == CFGS_OK && drop != NULL)
+            drop(out);
+    }
+    return CFGS_ERR_BUSY;
+}
+
 /* ---- scalars ----------------------------------------------------------------------------------------------------- */
 
 int take_bool(const struct record *record, union taken *out)
@@ -66,9 +97,25 @@ static int take_sequence(const struct record *record, union taken *out)
     return CFGS_OK;
 }
 
+/* One try of what nearly always succeeds; false: the long way gives the result. */
+static inline bool quick(cfgs_reader *reader, const char *key, cfgs_kind kind, uint64_t *bits)
+{
+    const struct attachment *attachment;
+    size_t length;
+
+    return key_is_valid(key, &length) && reader_attachment(reader, &attachment) == CFGS_OK &&
+           bank_view_quick(attachment, key, length, kind, bits);
+}
+
 int cfgs_get_bool(cfgs_reader *reader, const char *key, bool *out)
 {
     union taken taken;
+    uint64_t bits;
+
+    if (quick(reader, key, CFGS_KIND_BOOL, &bits)) {
+        *out = bits != 0;
+        return CFGS_OK;
+    }
     int err = point_read(reader, key, take_bool, NULL, &taken);
     if (err == CFGS_OK)
         *out = taken.boolean;
@@ -78,6 +125,12 @@ int cfgs_get_bool(cfgs_reader *reader, const char *key, bool *out)
 int cfgs_get_int(cfgs_reader *reader, const char *key, int64_t *out)
 {
     union taken taken;
+    uint64_t bits;
+
+    if (quick(reader, key, CFGS_KIND_INT, &bits)) {
+        memcpy(out, &bits, sizeof bits);
+        return CFGS_OK;
+    }
     int err = point_read(reader, key, take_int, NULL, &taken);
     if (err == CFGS_OK)
         *out = taken.integer;
@@ -87,6 +140,12 @@ int cfgs_get_int(cfgs_reader *reader, const char *key, int64_t *out)
 int cfgs_get_double(cfgs_reader *reader, const char *key, double *out)
 {
     union taken taken;
+    uint64_t bits;
+
+    if (quick(reader, key, CFGS_KIND_DOUBLE, &bits)) {
+        memcpy(out, &bits, sizeof bits);
+        return CFGS_OK;
+    }
     int err = point_read(reader, key, take_double, NULL, &taken);
     if (err == CFGS_OK)
         *out = taken.number;

@@ -24,7 +24,7 @@ take_fn take_bool, take_int, take_double, take_duration, take_size;
 
 static inline bool key_is_valid(const char *key, size_t *length)
 {
-    *length = strnlen(key, CFGS_KEY_MAX_BYTES + 1);
+    *length = strlen(key);
     return *length >= 1 && *length <= CFGS_KEY_MAX_BYTES;
 }
 
@@ -38,35 +38,6 @@ static inline bool look_counts(cfgs_reader *reader, const cfgs_view *view, int e
         return false;
     /* Out of bounds in a valid bank: the file grew since we looked, or it is damaged. */
     return err != CFGS_ERR_CORRUPT || !reader_grow(reader, view_attachment(view), view->mapped);
-}
-
-/* drop: what to do with a result that does not count; NULL: nothing. */
-static inline int point_read(cfgs_reader *reader, const char *key, take_fn *take, void (*drop)(union taken *),
-                             union taken *out)
-{
-    struct lookup lookup = {.key = key};
-
-    if (!key_is_valid(key, &lookup.length))
-        return CFGS_ERR_INVALID;
-    for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
-        const struct attachment *attachment;
-        struct record record;
-        cfgs_view view;
-        int err = reader_attachment(reader, &attachment);
-        if (err == CFGS_OK && (err = bank_view_begin(attachment, &view)) == CFGS_ERR_LAPPED)
-            continue;
-        if (err != CFGS_OK)
-            return err;
-        lookup.hash = index_hash(key, lookup.length, attachment->hash_seed);
-        err = bank_view_find(&view, &lookup, &record);
-        if (err == CFGS_OK)
-            err = take(&record, out);
-        if (look_counts(reader, &view, err))
-            return err;
-        if (err == CFGS_OK && drop != NULL)
-            drop(out);
-    }
-    return CFGS_ERR_BUSY;
 }
 
 /* Where a text goes; point reads of text copy it before validation. */

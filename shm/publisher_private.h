@@ -51,6 +51,9 @@ struct helpers {
     bool beating, waking;
     pthread_t beat_thread, wake_thread;
     cfgs_word32 stop;   /* private futex word */
+    /* What the last kick left for the wake thread to choose its processor by; hints, ordered by nothing. */
+    cfgs_word32 kick_cpu;
+    cfgs_word kick_ns;
     cfgs_word32 parked; /* private futex word: 1 while the wake thread sleeps */
     uint32_t woken;     /* the arena's futex word up to which readers need no wake-up, when the thread starts */
 };

@@ -53,6 +53,54 @@ static void *beat_main(void *argument)
     return NULL;
 }
 
+/* A kick that took longer than this found the processor busy; how long the wake thread then runs anywhere. */
+#define KICK_LATE_NS UINT64_C(1000000)
+#define ROAM_NS UINT64_C(1000000000)
+
+/* Where the wake thread may run. */
+struct berth {
+    cpu_set_t all;        /* as it was started */
+    int cpu;              /* the one it is bound to; -1: none */
+    uint64_t roams_until; /* CLOCK_MONOTONIC */
+};
+
+static void berth_init(struct berth *berth)
+{
+    *berth = (struct berth){.cpu = -1};
+    /* If the set is too large for us, stay unbound for good. */
+    if (pthread_getaffinity_np(pthread_self(), sizeof berth->all, &berth->all) != 0)
+        berth->roams_until = UINT64_MAX;
+}
+
+/*
+ * After a kick: stay on the processor where commits are made.  There a kick is an entry in a queue, and as batch work we
+ * start when the committer waits for something; to an idle processor it is an interrupt, which in a virtual machine
+ * takes ten times as long as the commit.  But a committer that keeps its processor busy would keep us from it until the next
+ * tick: if we came late, run anywhere for a second.
+ */
+static void berth_choose(struct berth *berth, const struct helpers *helpers, uint64_t now)
+{
+    /* [private] relaxed: stale ones cost a worse choice. */
+    int cpu = (int)atomic_load_explicit(&helpers->kick_cpu, memory_order_relaxed);
+    uint64_t kicked = word_load_relaxed(&helpers->kick_ns);
+    cpu_set_t set;
+
+    if (now < berth->roams_until || kicked == 0)
+        return;
+    if (now > kicked + KICK_LATE_NS) {
+        berth->roams_until = now + ROAM_NS;
+        cpu = -1;
+    }
+    if (cpu == berth->cpu || cpu >= CPU_SETSIZE)
+        return;
+    CPU_ZERO(&set);
+    if (cpu >= 0)
+        CPU_SET((size_t)cpu, &set);
+    /* Refused (a sandbox): we stay where we are, which only costs. */
+    if (pthread_setaffinity_np(pthread_self(), sizeof set, cpu >= 0 ? &set : &berth->all) == 0)
+        berth->cpu = cpu;
+}
+
 static void *wake_main(void *argument)
 {
     cfgs_publisher *publisher = argument;
@@ -61,6 +109,8 @@ static void *wake_main(void *argument)
     /* As batch work this thread does not take the processor from the committer it was kicked by. */
     const struct sched_param no_priority = {0};
     (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &no_priority);
+    struct berth berth;
+    berth_init(&berth);
 
     /* [private] acquire: pairs with the release in helpers_stop(). */
     for (uint32_t woken = helpers->woken; word32_load_acquire(&helpers->stop) == 0;) {
@@ -76,11 +126,26 @@ static void *wake_main(void *argument)
         atomic_store_explicit(&helpers->parked, 0, memory_order_relaxed);
         /* [park] seq_cst: after `parked`, so that a bump which found 0 is seen here. */
         now = atomic_load_explicit(word, memory_order_seq_cst);
-        if (now != woken)
+        if (now != woken) {
+            uint64_t started = now_ns(CLOCK_MONOTONIC);
             futex_wake_shared(word);
+            berth_choose(&berth, helpers, started);
+        }
         woken = now;
     }
     return NULL;
+}
+
+static void kick(struct helpers *helpers)
+{
+    int cpu = sched_getcpu();
+
+    if (cpu >= 0) {
+        /* [private] relaxed: for berth_choose(). */
+        atomic_store_explicit(&helpers->kick_cpu, (uint32_t)cpu, memory_order_relaxed);
+        atomic_store_explicit(&helpers->kick_ns, now_ns(CLOCK_MONOTONIC), memory_order_relaxed);
+    }
+    futex_wake_private(&helpers->parked);
 }
 
 void publisher_wake(cfgs_publisher *publisher)
@@ -99,7 +164,7 @@ void publisher_wake(cfgs_publisher *publisher)
     /* [park] seq_cst: see wake_main(). The exchange lets one of many commits do the kick. */
     else if (atomic_load_explicit(&helpers->parked, memory_order_seq_cst) == 1 &&
              atomic_exchange_explicit(&helpers->parked, 0, memory_order_seq_cst) == 1)
-        futex_wake_private(&helpers->parked);
+        kick(helpers);
 }
 
 /* A helper thread must not run the application's signal handlers. */

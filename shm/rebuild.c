@@ -247,6 +247,7 @@ int publisher_rebuild(cfgs_publisher *publisher, const struct rebuild *rebuild)
         err = mark_overridden(publisher, rebuild->load, &overridden);
     if (err != CFGS_OK)
         return err;
+    arena_populate(&publisher->file, filler.place.at + filler.place.size.bytes);
     uint64_t odd = rebuild_begin(filler.bank);
     write_place(&filler, rebuild);
     copy_source(&filler, rebuild->source, overridden);

@@ -25,18 +25,43 @@ cfgs_bytes record_unset_source(const struct record *record)
                         head->unset_source_length};
 }
 
+/* Eight bytes of the encoding from byte `at` on, out of the one or two words they lie in. */
+static uint64_t eight_bytes(const cfgs_word *words, size_t at)
+{
+    unsigned shift = (unsigned)(at % 8 * 8);
+    /* [commit V4] relaxed: immutable under the cell's acquire; [recycle V5] checks for reuse. */
+    uint64_t first = word_load_relaxed(&words[at / 8]);
+
+    if (shift == 0)
+        return first;
+    /* [commit V4] relaxed: as above. */
+    uint64_t second = word_load_relaxed(&words[at / 8 + 1]);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return first >> shift | second << (64 - shift);
+#else
+    return first << shift | second >> (64 - shift);
+#endif
+}
+
 void record_copy_out(const struct record *record, size_t at, size_t length, char *to)
 {
     const cfgs_word *words = record->key + record->head.key_length / 8 + 1;
+    uint64_t word;
 
-    while (length > 0) {
-        /* [commit V4] relaxed: immutable under the cell's acquire; [recycle V5] checks for reuse. */
-        uint64_t word = word_load_relaxed(&words[at / 8]);
-        size_t skip = at % 8, part = 8 - skip < length ? 8 - skip : length;
-        memcpy(to, (const char *)&word + skip, part);
-        to += part;
-        at += part;
-        length -= part;
+    for (size_t done = 0; done + 8 < length; done += 8) {
+        word = eight_bytes(words, at + done);
+        memcpy(to + done, &word, 8);
+    }
+    if (length >= 8) {
+        /* The last eight bytes, some of them for the second time: no loop over single ones. */
+        word = eight_bytes(words, at + length - 8);
+        memcpy(to + length - 8, &word, 8);
+        return;
+    }
+    for (size_t i = 0; i < length; i++) {
+        /* [commit V4] relaxed: as above. */
+        word = word_load_relaxed(&words[(at + i) / 8]);
+        to[i] = ((const char *)&word)[(at + i) % 8];
     }
 }
 

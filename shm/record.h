@@ -77,26 +77,43 @@ static inline bool record_open(const void *base, uint64_t mapped, uint64_t offse
     return record_parse((const cfgs_word *)base + offset, mapped - offset * 8, out);
 }
 
-/* Key equality by words; the record's key may be changing under us. */
-static inline bool record_key_is(const struct record *record, const char *key, size_t length)
+/* The last 1 to 7 bytes of a key as the word they make with NUL padding; without a call where eight bytes can be read. */
+static inline uint64_t key_tail(const char *key, size_t length)
 {
-    const cfgs_word *words = record->key;
-    uint64_t differ = 0, word;
+    size_t rest = length % 8;
+    uint64_t word = 0;
 
-    if (record->head.key_length != length)
-        return false;
-    for (; length >= 8; length -= 8, key += 8) {
-        memcpy(&word, key, 8);
-        /* [commit V4] relaxed: immutable under the cell's acquire; [recycle V5] checks for reuse. */
-        differ |= word_load_relaxed(words++) ^ word;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (length > 8) {
+        memcpy(&word, key + length - 8, 8);
+        return word >> (64 - 8 * rest);
     }
-    if (length > 0) {
-        word = 0;
-        memcpy(&word, key, length);
-        /* [commit V4] relaxed: as above; the padding is NUL, so the last word compares whole. */
-        differ |= word_load_relaxed(words) ^ word;
+#endif
+    memcpy(&word, key + length - rest, rest);
+    return word;
+}
+
+/* Key equality by words, which may be changing under us; lengths are equal. The padding is NUL: the last compares whole. */
+static inline bool record_key_words_are(const cfgs_word *words, const char *key, size_t length)
+{
+    uint64_t differ = 0, word;
+    size_t i = 0;
+
+    for (; i < length / 8; i++) {
+        memcpy(&word, key + 8 * i, 8);
+        /* [commit V4] relaxed: immutable under the cell's acquire; [recycle V5] checks for reuse. */
+        differ |= word_load_relaxed(&words[i]) ^ word;
+    }
+    if (length % 8 != 0) {
+        /* [commit V4] relaxed: as above. */
+        differ |= word_load_relaxed(&words[i]) ^ key_tail(key, length);
     }
     return differ == 0;
+}
+
+static inline bool record_key_is(const struct record *record, const char *key, size_t length)
+{
+    return record->head.key_length == length && record_key_words_are(record->key, key, length);
 }
 
 static inline cfgs_value record_value(const struct record *record)

@@ -92,6 +92,7 @@ static inline void words_fence_acquire(void)
 /* Copy whole words between shared and private memory (of any type); bytes is a multiple of 8. */
 static inline void words_load(void *to, const cfgs_word *from, size_t bytes)
 {
+#pragma GCC unroll 8
     for (size_t i = 0; i < bytes / 8; i++) {
         uint64_t word = word_load_relaxed(&from[i]);
         memcpy((char *)to + 8 * i, &word, 8);

@@ -21,6 +21,7 @@ static void header(void)
     HEADER(current), HEADER(state), HEADER(bank[0]), HEADER(bank[1]), HEADER(wake);
     HEADER(beat), HEADER(beat_ns), HEADER(beat_interval_ms);
     HEADER(epoch), HEADER(pid), HEADER(started_ns), HEADER(signal_lock), HEADER(relay_contact_ns);
+    HEADER(runtime_void);
     HEADER(counters.updates), HEADER(counters.batches), HEADER(counters.rebuilds), HEADER(counters.loads);
     HEADER(counters.reloads_ok), HEADER(counters.reloads_failed), HEADER(counters.last_failure_ns);
     HEADER(counters.lapped_hints), HEADER(counters.settings), HEADER(counters.heap_used), HEADER(counters.index_used);
