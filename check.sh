@@ -22,14 +22,17 @@ done
 if [ ${#missing[@]} -gt 0 ]; then
   say "installing ${missing[*]}"
   sudo=
-  [ "$(id -u)" -eq 0 ] || sudo=sudo
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "check: no root and no sudo here; as root, run: apt-get install ${missing[*]}" >&2; exit 1; }
+    sudo=sudo
+  fi
   $sudo apt-get update -q
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends "${missing[@]}"
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
 fi
 
 for preset in "${presets[@]}"; do
   say "$preset: configure and build"
-  cmake --preset "$preset" -DCFGS_WARNINGS_AS_ERRORS=ON
+  cmake --preset "$preset" -DCFGS_WARNINGS_AS_ERRORS=ON -DCFGS_BUILD_TESTS=ON -DCFGS_BUILD_PROGRAMS=ON
   cmake --build --preset "$preset"
 done
 for preset in "${presets[@]}"; do

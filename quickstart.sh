@@ -43,7 +43,7 @@ install_packages() {
     ((${#missing[@]})) || return 0
     say "Installing ${missing[*]}"
     if ((EUID != 0)); then
-        command -v sudo >/dev/null || fail "missing packages: ${missing[*]}; install them, or run as root"
+        command -v sudo >/dev/null || fail "no root and no sudo here; as root, run: apt-get install ${missing[*]}"
         sudo=sudo
     fi
     $sudo apt-get update
@@ -51,8 +51,7 @@ install_packages() {
 }
 
 build() {
-    local tree="$here/build/release"
-    [[ -f $tree/CMakeCache.txt ]] || tree="$here/build/quickstart"
+    local tree="$here/build/quickstart" # its own: another tree may be built with other options
     say "Building in ${tree#"$here"/}"
     if [[ ! -f $tree/build.ninja ]]; then
         (cd "$here" && cmake --preset release -B "$tree" -DCFGS_BUILD_TESTS=OFF -DCFGS_BUILD_BENCH=OFF)

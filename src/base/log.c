@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +61,34 @@ static size_t escape(char *to, size_t size, const char *from)
     return at;
 }
 
+/* Lines that nobody took.  One thread logs. */
+static size_t lost;
+
+/* False when it would block: a log pipe that nobody reads must not hold up those who wait for an answer. */
+static bool put(const char *line, size_t length)
+{
+    struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&log, 1, 0) == 0)
+        return false;
+    /* Nobody to tell when standard error itself is gone. */
+    while (write(STDERR_FILENO, line, length) < 0 && errno == EINTR)
+        continue;
+    return true;
+}
+
+static bool tell_lost(void)
+{
+    char line[128];
+    if (!lost)
+        return true;
+    size_t length = write_head(line, sizeof line, LOG_WARN);
+    length += (size_t)snprintf(line + length, sizeof line - length, "%zu log lines were lost: nobody took them\n", lost);
+    if (!put(line, length))
+        return false;
+    lost = 0;
+    return true;
+}
+
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
 {
     if (level < log->level || log->level == LOG_OFF)
@@ -72,7 +101,6 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     size_t length = write_head(line, sizeof line, level);
     length += escape(line + length, sizeof line - length - 1, message);
     line[length++] = '\n';
-    /* Nobody to tell when standard error itself is gone. */
-    while (write(STDERR_FILENO, line, length) < 0 && errno == EINTR)
-        continue;
+    if (!tell_lost() || !put(line, length))
+        lost++;
 }

@@ -17,7 +17,8 @@ bool log_level_parse(const char *name, size_t length, enum log_level *out);
 
 const char *log_level_name(enum log_level level);
 
-/** "2026-01-31T12:00:00.123Z INFO message", control characters escaped.  One write(), so lines stay whole. */
+/** "2026-01-31T12:00:00.123Z INFO message", control characters escaped.  One write(), so lines stay whole.  Never blocks: lines that
+ * nobody takes are dropped, and their number is told with the next that gets through. */
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

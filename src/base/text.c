@@ -129,7 +129,7 @@ bool text_to_double(const char *text, size_t length, double *out)
     memcpy(copy, text, length);
     copy[length] = '\0';
     *out = strtod(copy, NULL);
-    return true;
+    return !isinf(*out);
 }
 
 static bool read_all(int fd, const char *path, size_t limit, struct buffer *out, struct problem *problem)
@@ -151,20 +151,36 @@ static bool read_all(int fd, const char *path, size_t limit, struct buffer *out,
     }
 }
 
-bool text_from_file(const char *path, size_t limit, struct buffer *out, struct problem *problem)
+static bool look_and_read(int fd, const char *path, bool regular, size_t limit, struct buffer *out,
+                          struct problem *problem)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return problem_set(problem, "%s: cannot look at it: %s", path, strerror(errno));
+    if (regular && !S_ISREG(status.st_mode))
+        return problem_set(problem, "%s: must be a regular file, not a directory, pipe or device", path);
+    if (S_ISREG(status.st_mode) && (uint64_t)status.st_size > limit)
+        return problem_set(problem, "%s: the file has %lld bytes, more than the %zu allowed", path,
+                           (long long)status.st_size, limit);
+    return read_all(fd, path, limit, out, problem);
+}
+
+static bool from_file(const char *path, bool regular, size_t limit, struct buffer *out, struct problem *problem)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | (regular ? O_NONBLOCK : 0));
     if (fd < 0)
         return problem_set(problem, "%s: cannot open: %s", path, strerror(errno));
-    struct stat status;
-    bool ok = fstat(fd, &status) == 0;
-    if (!ok)
-        problem_set(problem, "%s: cannot look at it: %s", path, strerror(errno));
-    else if (S_ISREG(status.st_mode) && (uint64_t)status.st_size > limit)
-        ok = problem_set(problem, "%s: the file has %lld bytes, more than the %zu allowed", path,
-                         (long long)status.st_size, limit);
-    else
-        ok = read_all(fd, path, limit, out, problem);
+    bool ok = look_and_read(fd, path, regular, limit, out, problem);
     close(fd);
     return ok;
+}
+
+bool text_from_file(const char *path, size_t limit, struct buffer *out, struct problem *problem)
+{
+    return from_file(path, false, limit, out, problem);
+}
+
+bool text_from_regular_file(const char *path, size_t limit, struct buffer *out, struct problem *problem)
+{
+    return from_file(path, true, limit, out, problem);
 }

@@ -27,10 +27,13 @@ void text_from_double(double number, char out[TEXT_NUMBER_BYTES]);
 /** A whole number with 0x, 0o, 0b or leading-0 prefix and optional sign, nothing around it.  False if it is none. */
 bool text_to_int(const char *text, size_t length, int64_t *out);
 
-/** A decimal number (no hex floats, no names).  False if it is none. */
+/** A decimal number (no hex floats, no names).  False if it is none, or beyond what a double holds. */
 bool text_to_double(const char *text, size_t length, double *out);
 
 /** Read a whole file of at most `limit` bytes into *out, which the caller frees also on failure. */
 bool text_from_file(const char *path, size_t limit, struct buffer *out, struct problem *problem);
+
+/** The same, of a regular file only: a FIFO nobody writes to would hold up the caller without end. */
+bool text_from_regular_file(const char *path, size_t limit, struct buffer *out, struct problem *problem);
 
 #endif

@@ -60,7 +60,7 @@ static enum exit_code call(const struct cli *cli, const control_request *request
     enum control_call_result result = control_call(path, cli->producer_user, request, response, &problem);
     if (result != CONTROL_ANSWERED) {
         cli_complain("%s", problem.text);
-        return result == CONTROL_UNREACHABLE ? EXIT_PRODUCER_DOWN : EXIT_OTHER;
+        return result == CONTROL_UNREACHABLE ? EXIT_PRODUCER_DOWN : result == CONTROL_SLOW ? EXIT_TIMEOUT : EXIT_OTHER;
     }
     if ((*response)->result != CONFIGSTREAM__CONTROL__RESULT__REFUSED)
         return EXIT_OK;
@@ -85,22 +85,33 @@ static void print_change(const struct cli *cli, const char *key, const control_r
         output_add(object, "changed", json_boolean(response->changes > 0));
         output_line(object);
     } else if (response->changes) {
-        printf("%s %s (#%" PRIu64 ")\n", what, key, response->sequence);
+        printf("%s ", what);
+        output_key((cfgs_bytes){key, strlen(key)});
+        printf(" (#%" PRIu64 ")\n", response->sequence);
     } else {
-        printf("%s: no change (#%" PRIu64 ")\n", key, response->sequence);
+        output_key((cfgs_bytes){key, strlen(key)});
+        printf(": no change (#%" PRIu64 ")\n", response->sequence);
     }
+}
+
+/* The key as settings carry it. */
+static bool take_key(const struct cli *cli, char key[CFGS_KEY_MAX_BYTES + 1])
+{
+    size_t length = strlen(cli->operands[0]);
+    if (!length || length > CFGS_KEY_MAX_BYTES) {
+        cli_complain("a key has 1 to %d bytes", CFGS_KEY_MAX_BYTES);
+        return false;
+    }
+    key_canonical(key, cli->operands[0], length + 1);
+    return true;
 }
 
 static enum exit_code change(struct cli *cli, const control_request *request, const char *what)
 {
     char key[CFGS_KEY_MAX_BYTES + 1];
     control_response *response;
-    size_t length = strlen(cli->operands[0]);
-    if (!length || length > CFGS_KEY_MAX_BYTES) {
-        cli_complain("a key has 1 to %d bytes", CFGS_KEY_MAX_BYTES);
+    if (!take_key(cli, key))
         return EXIT_USAGE;
-    }
-    key_canonical(key, cli->operands[0], length + 1);
     enum exit_code status = call(cli, request, &response);
     if (status != EXIT_OK)
         return status;
@@ -183,7 +194,7 @@ enum exit_code command_reload(struct cli *cli)
     return output_finish() ? EXIT_OK : EXIT_OTHER;
 }
 
-static void print_sources(const struct cli *cli, const control_response *response)
+static void print_sources(const struct cli *cli, const char *key, const control_response *response)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < response->n_sources; i++) {
@@ -204,7 +215,7 @@ static void print_sources(const struct cli *cli, const control_response *respons
         return;
     }
     json_t *object = json_object();
-    output_add(object, "key", output_text((cfgs_bytes){cli->operands[0], strlen(cli->operands[0])}));
+    output_add(object, "key", output_text((cfgs_bytes){key, strlen(key)}));
     output_add(object, "sources", list);
     output_line(object);
 }
@@ -214,19 +225,22 @@ enum exit_code command_all_sources(struct cli *cli)
     control_request request;
     Configstream__Control__SourcesRequest sources;
     control_response *response;
+    char key[CFGS_KEY_MAX_BYTES + 1];
+    if (!take_key(cli, key))
+        return EXIT_USAGE;
     configstream__control__request__init(&request);
     configstream__control__sources_request__init(&sources);
     request.operation_case = CONFIGSTREAM__CONTROL__REQUEST__OPERATION_SOURCES;
     request.sources = &sources;
-    sources.key = bytes_of(cli->operands[0], strlen(cli->operands[0]));
+    sources.key = bytes_of(key, strlen(key));
     enum exit_code status = call(cli, &request, &response);
     if (status != EXIT_OK)
         return status;
     if (response->result == CONFIGSTREAM__CONTROL__RESULT__NOT_FOUND) {
-        cli_complain("no setting '%s'", cli->operands[0]);
+        cli_complain("no setting '%s'", key);
         status = EXIT_NOT_FOUND;
     } else {
-        print_sources(cli, response);
+        print_sources(cli, key, response);
     }
     configstream__control__response__free_unpacked(response, NULL);
     return output_finish() ? status : EXIT_OTHER;

@@ -15,6 +15,7 @@ const char cli_help[] =
     "  set KEY VALUE      Set a setting at run time; VALUE is converted to its kind\n"
     "      --value-json J   the value as JSON, instead of VALUE\n"
     "      --file F         the value is the content of a file, instead of VALUE\n"
+    "                       (for secrets: others can read VALUE and J in /proc while set runs)\n"
     "      --source S       as this source (default: cli)\n"
     "  unset KEY          Clear what a source says, and fall back to the next lower one\n"
     "      --source S       this source (default: cli)\n"

@@ -1,4 +1,5 @@
 /* cli/main.c  SPDX-License-Identifier: Apache-2.0 */
+#include "base/stdio.h"
 #include "cli/commands.h"
 
 const struct command cli_commands[] = {
@@ -18,6 +19,7 @@ int main(int argc, char **argv)
 {
     struct cli cli;
     enum exit_code status;
+    keep_standard_fds();
     if (!cli_parse(&cli, argc, argv, &status))
         return (int)status;
     return (int)cli.command->run(&cli);

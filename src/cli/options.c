@@ -2,6 +2,7 @@
 #include "cli/options.h"
 
 #include "cli/help.h"
+#include "cli/output.h"
 
 #include <configstream/configstream.h>
 #include <errno.h>
@@ -16,11 +17,17 @@
 void cli_complain(const char *format, ...)
 {
     va_list arguments;
+    char *message;
     va_start(arguments, format);
-    fputs("configstream: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    if (vasprintf(&message, format, arguments) < 0)
+        message = NULL;
     va_end(arguments);
+    fputs("configstream: ", stderr);
+    /* Keys come from others: what one holds must not reach the terminal as commands. */
+    for (const char *at = message ? message : "out of memory"; *at; at++)
+        fprintf(stderr, (unsigned char)*at < 0x20 || *at == 0x7f ? "\\x%02x" : "%c", (unsigned char)*at);
+    fputc('\n', stderr);
+    free(message);
 }
 
 /* ---- values of options ------------------------------------------------------------------------------------------- */
@@ -159,7 +166,8 @@ static bool take_option(struct cli *cli, struct words *words, const char *word)
     const struct option *option = word[1] == '-' ? find_option(cli, word + 2) : NULL;
     const char *equals = strchr(word, '=');
     if (!option) {
-        cli_complain("%s takes no option '%s'; see configstream --help", cli->command->name, word);
+        cli_complain("%s takes no option '%s'; see configstream --help, or put -- before a value that starts with '-'",
+                     cli->command->name, word);
         return false;
     }
     if (!option->has_value) {
@@ -277,8 +285,10 @@ bool cli_parse(struct cli *cli, int argc, char **argv, enum exit_code *status)
     *cli = (struct cli){
         .instance = "default", .producer_user = (uid_t)-1, .source = CFGS_SOURCE_CLI, .timeout_ms = -1};
     *status = EXIT_OK;
-    if (answered(argc, argv))
+    if (answered(argc, argv)) {
+        *status = output_finish() ? EXIT_OK : EXIT_OTHER;
         return false;
+    }
     *status = EXIT_USAGE;
     const char *user = getenv("CONFIGSTREAM_PRODUCER_USER");
     if (user && *user && !take_user(cli, user))

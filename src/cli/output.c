@@ -1,6 +1,7 @@
 /* cli/output.c  SPDX-License-Identifier: Apache-2.0 */
 #include "cli/output.h"
 
+#include "base/stdio.h"
 #include "cli/options.h"
 #include "resolve/json.h"
 #include "resolve/kind.h"
@@ -19,9 +20,25 @@ static void *need(void *memory)
     exit(EXIT_OTHER);
 }
 
+bool output_holds_password(const cfgs_value *value)
+{
+    cfgs_cursor cursor;
+    cfgs_value item;
+    if (value->kind == CFGS_KIND_STRING)
+        return text_holds_password(value->as.bytes.data, value->as.bytes.length);
+    if ((value->kind != CFGS_KIND_LIST && value->kind != CFGS_KIND_STRUCT) || cfgs_cursor_init(&cursor, value) != CFGS_OK)
+        return false;
+    while (cfgs_cursor_next(&cursor, NULL, &item) == 1)
+        if (output_holds_password(&item))
+            return true;
+    return false;
+}
+
 bool output_is_secret(const cfgs_setting *setting)
 {
     if (setting->flags & CFGS_SETTING_SECRET)
+        return true;
+    if (output_holds_password(&setting->value))
         return true;
     /* arenas of other publishers may carry no flags */
     return setting->value.kind != CFGS_KIND_BOOL && key_looks_secret(setting->key.data, setting->key.length);
@@ -99,7 +116,7 @@ void output_key(cfgs_bytes key)
 
 bool output_finish(void)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if (flush_standard_output())
         return true;
     cli_complain("cannot write to standard output: %s", strerror(errno));
     return false;

@@ -11,6 +11,9 @@
 /** Whether a setting's value is to be hidden where it is shown unasked. */
 bool output_is_secret(const cfgs_setting *setting);
 
+/** Whether a value is, or holds, a URL with a password. */
+bool output_holds_password(const cfgs_value *value);
+
 /** A value as JSON; the mask instead if hidden.  A new reference; ends the program when memory ran out. */
 json_t *output_json(const cfgs_value *value, bool hidden);
 

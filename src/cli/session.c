@@ -2,9 +2,12 @@
 #include "cli/session.h"
 
 #include <dirent.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char prefix[] = "configstream.";
 static const char directory[] = "/dev/shm";
@@ -54,6 +57,31 @@ void session_warn_down(const cfgs_reader_info *info)
                      cfgs_producer_state_name(info->state), last);
 }
 
+static void name_readers(const struct cli *cli)
+{
+    char path[4096];
+    struct stat status;
+    snprintf(path, sizeof path, "%s%s%s", cli->arena_path ? cli->arena_path : directory, cli->arena_path ? "" : "/",
+             cli->arena_path ? "" : prefix);
+    if (!cli->arena_path)
+        strncat(path, cli->instance, CFGS_INSTANCE_MAX_BYTES);
+    if (stat(path, &status) != 0)
+        return;
+    const struct passwd *user = getpwuid(status.st_uid);
+    const struct group *group = getgrgid(status.st_gid);
+    cli_complain("%s belongs to user %s and group %s, mode %04o; --group and --mode of configstreamd let others read it",
+                 path, user ? user->pw_name : "?", group ? group->gr_name : "?", (unsigned)status.st_mode & 07777);
+}
+
+/* A way out, where there is one. */
+static void advise(const struct cli *cli, int error)
+{
+    if (error == CFGS_ERR_PERMISSION)
+        name_readers(cli);
+    else if (error == CFGS_ERR_UNTRUSTED)
+        cli_complain("if that user is to be trusted, name it with --producer-user");
+}
+
 enum exit_code session_open_any(const struct cli *cli, cfgs_reader **reader)
 {
     cfgs_error_detail detail = {0};
@@ -68,14 +96,18 @@ enum exit_code session_open_any(const struct cli *cli, cfgs_reader **reader)
     if (error == CFGS_OK)
         return EXIT_OK;
     cli_complain("%s", detail.message[0] ? detail.message : cfgs_strerror(error));
+    advise(cli, error);
     return EXIT_OTHER;
 }
 
 enum exit_code session_look(const struct cli *cli, cfgs_reader *reader, cfgs_reader_info *info)
 {
     int error = cfgs_reader_status(reader, info, sizeof *info);
-    if (error != CFGS_OK)
-        return session_failed(reader, "cannot look at the arena", error);
+    if (error != CFGS_OK) {
+        enum exit_code failed = session_failed(reader, "cannot look at the arena", error);
+        advise(cli, error);
+        return failed;
+    }
     return info->state == CFGS_PRODUCER_ABSENT ? session_no_instance(cli) : EXIT_OK;
 }
 

@@ -104,7 +104,8 @@ static void print_update_text(const cfgs_event *event, bool hidden)
 /* The value or the old one: a removal carries the flags of nothing, and a declaration may have changed in between. */
 static bool is_hidden(const cfgs_event *event)
 {
-    return output_is_secret(&event->setting) || (event->old_flags & CFGS_SETTING_SECRET) != 0;
+    return output_is_secret(&event->setting) || (event->old_flags & CFGS_SETTING_SECRET) != 0 ||
+           (event->has_old && output_holds_password(&event->old));
 }
 
 static bool print_update(struct watch *watch, const cfgs_event *event)
@@ -234,7 +235,7 @@ enum exit_code command_wait(struct cli *cli)
     if (error == CFGS_OK) {
         status = report_ready(cli, reader);
     } else if (error == CFGS_ERR_TIMEOUT) {
-        cli_complain("wait: no configuration was published in time");
+        cli_complain("wait: instance '%s' published no configuration in time", cli->instance);
         status = EXIT_TIMEOUT;
     } else {
         status = session_failed(reader, "wait", error);

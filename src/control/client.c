@@ -13,8 +13,9 @@
 static enum control_call_result lost(const char *path, struct problem *problem)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        problem_set(problem, "%s: the daemon did not answer within %d seconds", path, CONTROL_ANSWER_SECONDS);
-        return CONTROL_BROKEN;
+        problem_set(problem, "%s: no answer in time (%d seconds); a change that was asked for may still be applied", path,
+                    CONTROL_ANSWER_SECONDS);
+        return CONTROL_SLOW;
     }
     problem_set(problem, "%s: the daemon went away: %s", path, errno ? strerror(errno) : "connection closed");
     return CONTROL_UNREACHABLE;
@@ -88,6 +89,18 @@ static enum control_call_result read_response(int fd, const char *path, control_
     return result;
 }
 
+static enum control_call_result unreachable(const char *path, struct problem *problem)
+{
+    if (errno == EAGAIN) {
+        problem_set(problem, "%s: no answer in time: the daemon took no connection for %d seconds; nothing was sent", path,
+                    CONTROL_CONNECT_SECONDS);
+        return CONTROL_SLOW;
+    }
+    enum control_call_result result = errno == ECONNREFUSED || errno == ENOENT ? CONTROL_UNREACHABLE : CONTROL_BROKEN;
+    problem_set(problem, "%s: cannot reach the daemon: %s", path, strerror(errno));
+    return result;
+}
+
 static enum control_call_result exchange(int fd, const char *path, const struct buffer *frame,
                                          control_response **response, struct problem *problem)
 {
@@ -110,8 +123,7 @@ enum control_call_result control_call(const char *path, uid_t trusted, const con
     }
     int fd = control_connect(path);
     if (fd < 0) {
-        problem_set(problem, "%s: cannot reach the daemon: %s", path, strerror(errno));
-        result = errno == ECONNREFUSED || errno == ENOENT ? CONTROL_UNREACHABLE : CONTROL_BROKEN;
+        result = unreachable(path, problem);
     } else if (!is_trusted(fd, trusted)) {
         problem_set(problem, "%s: is served by a user we do not trust; see --producer-user", path);
         result = CONTROL_UNTRUSTED;

@@ -13,6 +13,7 @@ enum control_call_result {
     CONTROL_ANSWERED,
     CONTROL_UNREACHABLE, /* nobody listens there, or it went away */
     CONTROL_UNTRUSTED,   /* whoever listens is neither root, nor ourselves, nor the trusted user */
+    CONTROL_SLOW,        /* no answer in time; what was asked for may still be done */
     CONTROL_BROKEN       /* anything else; the problem says */
 };
 

@@ -4,13 +4,17 @@
 #include "control/path.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 64 };
+/* Those who find no place at the server wait here. */
+enum { BACKLOG = 256 };
 
 static bool set_address(struct sockaddr_un *address, const char *path)
 {
@@ -30,12 +34,32 @@ int control_connect(const char *path)
         return -1;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+    const struct timeval patience = {.tv_sec = CONTROL_CONNECT_SECONDS};
+    if (fd < 0)
+        return fd;
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
+        connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
         return fd;
     int error = errno;
     close(fd);
     errno = error;
     return -1;
+}
+
+bool control_listen_check(const char *path, struct problem *problem)
+{
+    char directory[CONTROL_PATH_MAX_BYTES + 1];
+    struct stat status;
+    size_t length = strlen(path);
+    const char *slash = strrchr(path, '/');
+    if (!length || length > CONTROL_PATH_MAX_BYTES)
+        return problem_set(problem, "%s: the path of a control socket has 1 to %d bytes", path, CONTROL_PATH_MAX_BYTES);
+    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) != 0)
+        return problem_set(problem, "%s: cannot make the control socket: %s: %s", path, directory, strerror(errno));
+    if (lstat(path, &status) == 0 && !S_ISSOCK(status.st_mode))
+        return problem_set(problem, "%s: is there already, and is no socket; name another one with --control", path);
+    return true;
 }
 
 /* What a killed daemon left is removed; a socket somebody listens on, or a file that is no socket, is not ours. */
@@ -44,14 +68,17 @@ static bool clear_path(const char *path, struct problem *problem)
     struct stat status;
     if (lstat(path, &status) != 0)
         return errno == ENOENT || problem_set(problem, "%s: cannot look at it: %s", path, strerror(errno));
-    if (!S_ISSOCK(status.st_mode))
-        return problem_set(problem, "%s: is there already, and is no socket; name another one with --control", path);
+    if (!control_listen_check(path, problem))
+        return false;
     int fd = control_connect(path);
-    if (fd >= 0) {
+    if (fd >= 0)
         close(fd);
+    if (fd >= 0 || errno == EAGAIN) /* a full backlog is somebody's too */
         return problem_set(problem, "%s: another process serves this control socket; name another one with --control",
                            path);
-    }
+    if (errno != ECONNREFUSED && errno != ENOENT)
+        return problem_set(problem, "%s: cannot tell whether somebody serves it: %s; name another one with --control",
+                           path, strerror(errno));
     if (unlink(path) == 0 || errno == ENOENT)
         return true;
     return problem_set(problem, "%s: cannot remove the stale control socket: %s", path, strerror(errno));

@@ -31,8 +31,12 @@ bool control_path_prepare(const char *path, struct problem *problem)
     const char *slash = strrchr(path, '/');
     snprintf(directory, sizeof directory, "%.*s", (int)(slash - path), path);
     bool root = geteuid() == 0;
-    if (mkdir(directory, root ? 0755 : 0700) != 0 && errno != EEXIST)
-        return problem_set(problem, "%s: cannot make the directory of the control socket: %s", directory, strerror(errno));
+    bool made = mkdir(directory, root ? 0755 : 0700) == 0;
+    if (!made && errno != EEXIST)
+        return problem_set(problem, "%s: cannot make the directory of the control socket: %s; %sname a socket with --control",
+                           directory, strerror(errno), root ? "" : "set XDG_RUNTIME_DIR to a directory of yours, or ");
+    if (made && root && chmod(directory, 0755) != 0) /* whatever the umask took away */
+        return problem_set(problem, "%s: cannot let others enter: %s", directory, strerror(errno));
     if (lstat(directory, &status) != 0)
         return problem_set(problem, "%s: cannot look at it: %s", directory, strerror(errno));
     /* In /tmp anybody can make this directory before us, or put a link there. */

@@ -12,7 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 64 * 1024, READS_PER_TURN = 16, EVENTS = 32, LISTENER = CONTROL_CLIENTS_MAX };
+enum {
+    READ_BYTES = 64 * 1024,
+    READS_PER_TURN = 16,
+    EVENTS = CONTROL_CLIENTS_MAX + 1, /* everybody and the listener: none is left out of a turn */
+    LISTENER = CONTROL_CLIENTS_MAX,
+    RETRY_MS = 1000 /* after accept4() failed for want of something that others may give back */
+};
 
 static void drop(struct control_server *server, struct control_client *client, const char *reason)
 {
@@ -24,24 +30,49 @@ static void drop(struct control_server *server, struct control_client *client, c
     free(client->out.data);
     *client = (struct control_client){.fd = -1};
     server->count--;
+    server->resume_ms = 0; /* there is a place again, and a descriptor */
 }
 
 /* ---- accepting --------------------------------------------------------------------------------------------------- */
 
-static struct control_client *free_place(struct control_server *server)
+/* Without a newcomer to take, the listener would be ready without end: it is not looked at for a while. */
+static void pause_listener(struct control_server *server, int64_t until_ms)
+{
+    if (epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, server->listen_fd, NULL) != 0)
+        return;
+    server->paused = true;
+    server->resume_ms = until_ms;
+}
+
+static bool watch_listener(struct control_server *server)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = LISTENER};
+    return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->listen_fd, &event) == 0;
+}
+
+static void resume_listener(struct control_server *server)
+{
+    int64_t now = now_ms();
+    if (!server->paused || now < server->resume_ms)
+        return;
+    server->paused = !watch_listener(server);
+    server->resume_ms = now + RETRY_MS;
+}
+
+/* A free place, or that of the client that has been idle longest. */
+static struct control_client *find_place(struct control_server *server)
 {
     struct control_client *idle = &server->clients[0];
     for (struct control_client *client = server->clients; client < server->clients + CONTROL_CLIENTS_MAX; client++) {
         if (client->fd < 0)
             return client;
-        if (client->deadline_ms < idle->deadline_ms)
+        if (client->active_ms < idle->active_ms)
             idle = client;
     }
-    drop(server, idle, "all places are taken, and it has been idle longest");
     return idle;
 }
 
-static void take_client(struct control_server *server, int fd)
+static void take_client(struct control_server *server, struct control_client *client, int fd)
 {
     struct ucred credentials = {.uid = (uid_t)-1};
     socklen_t size = sizeof credentials;
@@ -49,7 +80,6 @@ static void take_client(struct control_server *server, int fd)
         close(fd);
         return;
     }
-    struct control_client *client = free_place(server);
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)(client - server->clients)};
     if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         log_write(server->log, LOG_WARN, "control: cannot watch a client: %s", strerror(errno));
@@ -60,23 +90,37 @@ static void take_client(struct control_server *server, int fd)
         .fd = fd,
         .peer = {credentials.uid, credentials.pid},
         .deadline_ms = now_ms() + CONTROL_PATIENCE_MS,
+        .active_ms = now_ms(),
     };
     server->count++;
 }
 
+/* False: that was all for now. */
+static bool accept_one(struct control_server *server)
+{
+    struct control_client *place = find_place(server);
+    if (place->fd >= 0 && now_ms() - place->active_ms < CONTROL_IDLE_MS) {
+        pause_listener(server, place->active_ms + CONTROL_IDLE_MS);
+        return false;
+    }
+    int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0) {
+        if (place->fd >= 0)
+            drop(server, place, "all places are taken, and it has been idle longest");
+        take_client(server, place, fd);
+        return true;
+    }
+    if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+        return false;
+    log_write(server->log, LOG_WARN, "control: cannot accept a client: %s", strerror(errno));
+    pause_listener(server, now_ms() + RETRY_MS);
+    return false;
+}
+
 static void accept_clients(struct control_server *server)
 {
-    for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-        int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd >= 0) {
-            take_client(server, fd);
-            continue;
-        }
-        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
-            return;
-        log_write(server->log, LOG_WARN, "control: cannot accept a client: %s", strerror(errno));
-        return;
-    }
+    for (int i = 0; i < CONTROL_CLIENTS_MAX && accept_one(server); i++)
+        continue;
 }
 
 /* ---- one client: read, answer, write ----------------------------------------------------------------------------- */
@@ -109,6 +153,7 @@ static void write_out(struct control_server *server, struct control_client *clie
             return;
         }
         client->sent += (size_t)sent;
+        client->active_ms = now_ms();
     }
     client->out.length = client->sent = 0;
     client->deadline_ms = now_ms() + CONTROL_PATIENCE_MS;
@@ -166,6 +211,7 @@ static void read_in(struct control_server *server, struct control_client *client
             return;
         }
         client->in.length += (size_t)got;
+        client->active_ms = now_ms();
         answer_next(server, client);
     }
 }
@@ -205,11 +251,12 @@ void control_server_run(struct control_server *server)
     for (int i = 0; i < count; i++)
         if (events[i].data.u32 == LISTENER)
             accept_clients(server);
+    resume_listener(server);
 }
 
 int control_server_timeout(const struct control_server *server)
 {
-    int64_t first = -1, now = now_ms();
+    int64_t first = server->paused ? server->resume_ms : -1, now = now_ms();
     for (const struct control_client *client = server->clients; client < server->clients + CONTROL_CLIENTS_MAX; client++)
         if (client->fd >= 0 && (first < 0 || client->deadline_ms < first))
             first = client->deadline_ms;
@@ -232,9 +279,8 @@ bool control_server_open(struct control_server *server, const struct control_ser
         server->device = status.st_dev;
         server->inode = status.st_ino;
     }
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = LISTENER};
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (server->epoll_fd >= 0 && epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->listen_fd, &event) == 0)
+    if (server->epoll_fd >= 0 && watch_listener(server))
         return true;
     problem_set(problem, "%s: cannot watch the control socket: %s", options->path, strerror(errno));
     control_server_close(server);

@@ -2,8 +2,9 @@
  * @file control/server.h  The control socket's serving end: many clients, one thread, nobody waits for anybody.
  *
  * Each client is a small state machine over two buffers.  One that sends garbage, stays silent for
- * CONTROL_PATIENCE_MS or does not take its answer is dropped with a log line; when all places are taken the client
- * that has been idle longest makes room.
+ * CONTROL_PATIENCE_MS or does not take its answer is dropped with a log line.  When all places are taken the client
+ * that has been idle longest makes room, if it has been so for CONTROL_IDLE_MS; until then newcomers wait in the
+ * socket's backlog, so that nobody's request is thrown away.
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef CONTROL_SERVER_H
@@ -15,7 +16,7 @@
 
 #include <sys/types.h>
 
-enum { CONTROL_CLIENTS_MAX = 64, CONTROL_PATIENCE_MS = 30 * 1000 };
+enum { CONTROL_CLIENTS_MAX = 64, CONTROL_PATIENCE_MS = 30 * 1000, CONTROL_IDLE_MS = 5 * 1000 };
 
 struct control_peer {
     uid_t uid;
@@ -32,6 +33,7 @@ struct control_client {
     struct buffer in, out;
     size_t sent; /* of out */
     int64_t deadline_ms;
+    int64_t active_ms; /* of the last bytes in or out */
     bool writing; /* waits for room to write instead of for bytes to read */
 };
 
@@ -39,6 +41,8 @@ struct control_server {
     int epoll_fd, listen_fd;
     struct control_client clients[CONTROL_CLIENTS_MAX];
     unsigned count;
+    bool paused;       /* the listener is not watched: there is no place, or no descriptor, for a newcomer */
+    int64_t resume_ms; /* when paused: until then */
     char path[CONTROL_PATH_MAX_BYTES + 1];
     dev_t device; /* of the socket's name, which a successor may have by the time we end */
     ino_t inode;
@@ -63,7 +67,7 @@ bool control_server_open(struct control_server *server, const struct control_ser
 /** Serve whoever is ready, without waiting: call when epoll_fd polls readable, or control_server_timeout() is over. */
 void control_server_run(struct control_server *server);
 
-/** Milliseconds until somebody's patience ends; -1 when nobody is there. */
+/** Milliseconds until somebody's patience ends or newcomers are let in again; -1 when there is nothing to wait for. */
 int control_server_timeout(const struct control_server *server);
 
 /** Drop everybody and remove the socket. */

@@ -2,6 +2,8 @@
 #include "daemon/daemon.h"
 
 #include "base/clock.h"
+#include "base/stdio.h"
+#include "control/listen.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,6 +18,18 @@
 
 /* ---- logging ----------------------------------------------------------------------------------------------------- */
 
+/* Once for each: every change of any setting comes by here. */
+static void complain_of_level(struct daemon *daemon, const cfgs_value *value)
+{
+    char bad[sizeof daemon->bad_level];
+    size_t length = value->as.bytes.length < sizeof bad - 2 ? value->as.bytes.length : sizeof bad - 2;
+    snprintf(bad, sizeof bad, "=%.*s", (int)length, value->as.bytes.data); /* with the =, an empty one is not none */
+    if (strcmp(bad, daemon->bad_level) == 0)
+        return;
+    strcpy(daemon->bad_level, bad);
+    log_write(&daemon->log, LOG_WARN, "log_level names no level; it stays %s", log_level_name(daemon->log.level));
+}
+
 void daemon_follow_log_level(struct daemon *daemon)
 {
     enum log_level level;
@@ -23,9 +37,10 @@ void daemon_follow_log_level(struct daemon *daemon)
     if (!value || value->kind != CFGS_KIND_STRING)
         return;
     if (!log_level_parse(value->as.bytes.data, value->as.bytes.length, &level)) {
-        log_write(&daemon->log, LOG_WARN, "log_level names no level; it stays %s", log_level_name(daemon->log.level));
+        complain_of_level(daemon, value);
         return;
     }
+    daemon->bad_level[0] = '\0';
     if (level == daemon->log.level)
         return;
     log_write(&daemon->log, LOG_INFO, "log level is now %s", log_level_name(level));
@@ -169,6 +184,9 @@ static bool take_survivors(struct daemon *daemon, struct problem *problem)
 static bool choose_control(const struct daemon *daemon, char path[CONTROL_PATH_MAX_BYTES + 1], struct problem *problem)
 {
     const char *named = daemon->options.control;
+    if (!named && daemon->options.set_control_group && geteuid() != 0)
+        return problem_set(problem, "--control-group: the default control socket lies in a directory that only its owner "
+                                    "enters; name one elsewhere with --control");
     if (!named)
         return control_path_default(daemon->options.instance, path, problem) && control_path_prepare(path, problem);
     /* The path goes into the arena's header, where readers with another working directory find it. */
@@ -218,7 +236,7 @@ static bool publish_first(struct daemon *daemon, struct problem *problem)
     char control[CONTROL_PATH_MAX_BYTES + 1];
     uint64_t changes = 0;
     if (!open_signals(daemon, problem) || !choose_control(daemon, control, problem) ||
-        !open_publisher(daemon, control, problem))
+        !control_listen_check(control, problem) || !open_publisher(daemon, control, problem))
         return false;
     if (!take_survivors(daemon, problem) || !open_control(daemon, control, problem) ||
         !config_publish(&daemon->config, daemon->publisher, true, &changes, problem))
@@ -312,13 +330,18 @@ static void stop(struct daemon *daemon, enum ending ending)
     options_clear(&daemon->options);
 }
 
-/* An arena that was made a moment ago and never got a snapshot is of no use to anybody. */
-static bool is_stillborn(const struct daemon *daemon)
+/* A failed start leaves what it found, so that the next try decides as this one would have. */
+static enum ending failed_ending(const struct daemon *daemon)
 {
     if (!daemon->publisher)
-        return false;
-    cfgs_publisher_start start = cfgs_publisher_started(daemon->publisher);
-    return start == CFGS_START_NEW || start == CFGS_START_REPLACED;
+        return ENDING_AS_FOUND;
+    switch (cfgs_publisher_started(daemon->publisher)) {
+    case CFGS_START_NEW:
+    case CFGS_START_REPLACED: return ENDING_UNLINK; /* never got a snapshot: of no use to anybody */
+    case CFGS_START_CLOSED: return ENDING_KEEP;     /* closed again: seeming crashed, it would give back runtime settings */
+    case CFGS_START_CRASHED: break;                 /* closed, it would lose them */
+    }
+    return ENDING_AS_FOUND;
 }
 
 static int start_and_run(struct daemon *daemon)
@@ -331,8 +354,7 @@ static int start_and_run(struct daemon *daemon)
     }
     if (!ok || !publish_first(daemon, &problem)) {
         fprintf(stderr, "configstreamd: %s\n", problem.text);
-        /* What a crashed predecessor left stays for the next try: marked closed, its runtime settings would be dropped. */
-        stop(daemon, is_stillborn(daemon) ? ENDING_UNLINK : ENDING_AS_FOUND);
+        stop(daemon, failed_ending(daemon));
         return 1;
     }
     int status = run(daemon);
@@ -347,12 +369,17 @@ static int print_size(struct options *options)
     printf("%llu bytes (%.1f MiB) for %llu settings and %u ring slots\n", (unsigned long long)bytes,
            (double)bytes / (1 << 20), (unsigned long long)options->settings, slots);
     options_clear(options);
-    return 0;
+    if (flush_standard_output())
+        return 0;
+    fprintf(stderr, "configstreamd: cannot write to standard output: %s\n", strerror(errno));
+    return 1;
 }
 
 int main(int argc, char **argv)
 {
     struct daemon daemon = {.signal_fd = -1, .server = {.listen_fd = -1, .epoll_fd = -1}};
+    keep_standard_fds();
+    signal(SIGPIPE, SIG_IGN); /* a log reader that goes away must not take the daemon along */
     for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
         daemon.server.clients[i].fd = -1;
     options_parse(&daemon.options, argc, argv);

@@ -1,12 +1,15 @@
 /* daemon/options.c  SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/options.h"
 
+#include "base/stdio.h"
+
 #include <argp.h>
 #include <configstream/version.h>
 #include <errno.h>
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     KEY_CONFIG = 1000,
@@ -31,7 +34,8 @@ enum {
 static const struct argp_option known[] = {
     {"config", KEY_CONFIG, "FILE", 0, "Main configuration file (YAML)", 1},
     {"defaults", KEY_DEFAULTS, "FILE", 0, "Declares all settings with their defaults (YAML); without it the main file does", 1},
-    {"set", KEY_SET, "KEY=VALUE", 0, "Set a setting, source cli, before the first snapshot; may be repeated", 1},
+    {"set", KEY_SET, "KEY=VALUE", 0, "Set a setting, source cli, before the first snapshot; may be repeated.  "
+     "Every user can read it in /proc: give secrets in a file", 1},
     {"instance", KEY_INSTANCE, "NAME", 0, "Name of the instance (default: default)", 2},
     {"arena-path", KEY_ARENA_PATH, "FILE", 0, "Put the arena there, on a tmpfs, instead of in /dev/shm", 2},
     {"mode", KEY_MODE, "OCTAL", 0, "Permissions of a new arena (default: 0640)", 2},
@@ -168,6 +172,13 @@ static void print_version(FILE *stream, struct argp_state *state)
     fprintf(stream, "configstreamd %s (arena layout %d.%d)\n", cfgs_version(), CFGS_LAYOUT_MAJOR, CFGS_LAYOUT_MINOR);
 }
 
+/* argp ends the program itself after --help and --version. */
+static void check_output(void)
+{
+    if (!flush_standard_output())
+        _exit(1);
+}
+
 void options_parse(struct options *options, int argc, char **argv)
 {
     static const struct argp argp = {
@@ -179,6 +190,7 @@ void options_parse(struct options *options, int argc, char **argv)
                "Exit status: 0 ok, 1 failure, 2 usage.",
     };
     *options = (struct options){.instance = "default", .log.level = LOG_INFO};
+    atexit(check_output);
     argp_program_version_hook = print_version;
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, options);

@@ -40,7 +40,11 @@ bool declarations_is_section(const struct declarations *declarations, const char
 unsigned declarations_flags(const struct declarations *declarations, const char *key, size_t length)
 {
     const struct declaration *declaration = declarations_find(declarations, key, length);
-    return (declaration && declaration->secret) || key_looks_secret(key, length) ? CFGS_SETTING_SECRET : 0;
+    if (declaration && declaration->secret)
+        return CFGS_SETTING_SECRET;
+    if (declaration && declaration->kind == SETTING_BOOL)
+        return 0; /* whether something uses a token is none */
+    return key_looks_secret(key, length) ? CFGS_SETTING_SECRET : 0;
 }
 
 static bool add_sections(struct declarations *declarations, const char *key, size_t length)

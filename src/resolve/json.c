@@ -79,13 +79,23 @@ static struct node *from_json(struct pool_block **pool, const json_t *json)
     return node && fill(pool, node, json) ? node : NULL;
 }
 
+/* jansson's own text quotes what it read, which may be a secret. */
+static const char *reason_of(enum json_error_code code)
+{
+    switch (code) {
+    case json_error_out_of_memory: return "out of memory";
+    case json_error_numeric_overflow: return "a number that is too large";
+    default: return "syntax error";
+    }
+}
+
 struct node *json_to_node(struct pool_block **pool, const char *text, size_t length, struct problem *problem)
 {
     json_error_t error;
     json_t *json = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!json) {
         problem_set(problem, "not valid JSON: line %d, column %d: %s", error.line, error.column,
-                    json_error_code(&error) == json_error_out_of_memory ? "out of memory" : "syntax error");
+                    reason_of(json_error_code(&error)));
         return NULL;
     }
     struct node *node = from_json(pool, json);

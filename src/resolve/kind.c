@@ -55,27 +55,59 @@ enum setting_kind setting_kind_of(const struct node *node)
     }
 }
 
-static bool word_ends(const char *text, size_t length, const char *word)
+/* How a last segment that names a credential ends. */
+static const struct ending {
+    const char *word;
+    bool apart; /* only as a word of its own: bypass is no pass */
+} endings[] = {
+    {"password", false},   {"passwd", false},      {"passphrase", false}, {"apikey", false},     {"api_key", false},
+    {"token", false},      {"credential", false},  {"authkey", false},    {"privkey", false},    {"pass", true},
+    {"secret", true},      {"app_key", true},      {"appkey", true},      {"application_key", true},
+    {"private_key", true}, {"access_key", true},   {"secret_key", true},  {"auth_key", true},    {"priv_key", true},
+    {"community_string", true},
+};
+
+static bool word_ends(const char *text, size_t length, const struct ending *ending)
 {
-    size_t size = strlen(word);
-    if (length > size && text[length - 1] == 's' && word[size - 1] != 's')
+    size_t size = strlen(ending->word);
+    if (length > size && text[length - 1] == 's' && ending->word[size - 1] != 's')
         length--; /* api_keys, tokens */
-    if (length < size || memcmp(text + length - size, word, size) != 0)
+    if (length < size || memcmp(text + length - size, ending->word, size) != 0)
         return false;
-    return length == size || text[length - size - 1] == '_' || text[length - size - 1] == '-';
+    return !ending->apart || length == size || text[length - size - 1] == '_' || text[length - size - 1] == '-';
 }
 
 bool key_looks_secret(const char *key, size_t length)
 {
-    static const char *const words[] = {"api_key",    "apikey",     "app_key",     "appkey",   "application_key",
-                                        "password",   "passwd",     "passphrase",  "pass",     "token",
-                                        "secret",     "credential", "private_key", "access_key", "secret_key",
-                                        "authkey",    "auth_key",   "privkey",     "priv_key", "community_string"};
     const char *dot = memrchr(key, '.', length);
     const char *segment = dot ? dot + 1 : key;
     size_t size = length - (size_t)(segment - key);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (word_ends(segment, size, words[i]))
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (word_ends(segment, size, &endings[i]))
             return true;
+    return false;
+}
+
+/* At the authority of a URL: user:pass@ with a password in it. */
+static bool has_password(const char *at, const char *end)
+{
+    const char *colon = NULL;
+    for (; at < end && (unsigned char)*at > ' ' && !strchr("/?#\"'", *at); at++) {
+        if (*at == '@')
+            return colon && at > colon + 1;
+        if (*at == ':' && !colon)
+            colon = at;
+    }
+    return false;
+}
+
+bool text_holds_password(const char *text, size_t length)
+{
+    const char *end = text + length;
+    while (length && (text = memmem(text, (size_t)(end - text), "://", 3))) {
+        text += 3;
+        if (has_password(text, end))
+            return true;
+    }
     return false;
 }

@@ -34,4 +34,7 @@ enum setting_kind setting_kind_of(const struct node *node);
 /** Whether the last segment of a key names a credential: api_key, password, token, ... */
 bool key_looks_secret(const char *key, size_t length);
 
+/** Whether a text holds a URL with a password: scheme://user:pass@host. */
+bool text_holds_password(const char *text, size_t length);
+
 #endif

@@ -69,6 +69,10 @@ static bool take_key(struct build *build, struct node *key, bool plain)
     struct frame *frame = top(build);
     struct place place = {key->line, key->column};
     frame->key_is_merge = plain && key->kind == NODE_STRING && strcmp(key->text, "<<") == 0;
+    if (plain && key->kind == NODE_BOOL && !strchr("tTfF", key->text[0]))
+        warnings_add(build->warnings, build->doc->file, place.line, place.column,
+                     "the key %s is read as %s; put it in quotes to keep it", key->text,
+                     key->as.boolean ? "true" : "false");
     if (!key_text(build, key))
         return false;
     if (key->length > DOC_KEY_MAX_BYTES)

@@ -147,7 +147,7 @@ bool doc_load_file(struct doc *doc, const char *path, struct warnings *warnings,
 {
     struct buffer text = {0};
     *doc = (struct doc){.file = path};
-    bool ok = text_from_file(path, DOC_FILE_MAX_BYTES, &text, problem) &&
+    bool ok = text_from_regular_file(path, DOC_FILE_MAX_BYTES, &text, problem) &&
               doc_load_text(doc, path, text.data, text.length, warnings, problem);
     free(text.data);
     return ok;

@@ -116,6 +116,12 @@ class Case(unittest.TestCase):
 
         eventually("the daemon", up)
 
+    def spawn_daemon(self, arguments, **more):
+        """A daemon started in a way of the test's own; ready when a set is answered."""
+        self.daemon = subprocess.Popen(arguments, **more)
+        self.processes.append(self.daemon)
+        eventually("the daemon", lambda: self.run_cli("set", "site", "up").returncode == 0)
+
     def start_failing(self, *more):
         return subprocess.run(self.daemon_arguments(*more), capture_output=True, text=True, timeout=PATIENCE)
 

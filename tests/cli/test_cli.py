@@ -1,8 +1,10 @@
 # test_cli.py: every command against a running, a dead and an absent daemon; bad input; crashes.
 # SPDX-License-Identifier: Apache-2.0
+import fcntl
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import struct
@@ -10,7 +12,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import CLI, DAEMON, Case, DEFAULTS, MAIN, eventually
+from harness import CLI, DAEMON, PATIENCE, Case, DEFAULTS, MAIN, eventually
 
 
 class Basics(Case):
@@ -67,6 +69,14 @@ class Basics(Case):
         self.assertEqual(self.text("get", "api_key"), "sesame\n")
         self.assertNotIn("sesame", self.read(self.log))
 
+    def test_urls_with_a_password_are_masked_and_switches_are_not(self):
+        self.write(self.defaults, DEFAULTS.replace("site:", "proxies: [a]\nuse_token: false\nsite:"))
+        self.cli("reload")
+        self.cli("set", "site", "http://user:sesame@proxy.test")
+        self.cli("set", "proxies", '["http://user:sesame@proxy.test"]')
+        self.assertNotIn("sesame", self.text("list") + self.text("list", "--json"))
+        self.assertIn("use_token = false", self.text("list"))
+
     def test_set_and_unset_answer_with_change_and_id(self):
         before = self.sequence()
         self.assertEqual(self.json("set", "log_level", "debug"),
@@ -103,6 +113,25 @@ class Basics(Case):
     def test_destroy_of_a_running_instance_is_refused(self):
         self.assertIn(str(self.daemon.pid), self.cli("destroy", code=6).stderr)
         self.cli("get", "site")
+
+    def test_keys_are_canonical_and_harmless_wherever_they_are_shown(self):
+        self.assertEqual(self.json("get", "CMD_Port", "--all-sources")["key"], "cmd_port")
+        self.cli("get", "k" * 1025, "--all-sources", code=2)
+        self.assertIn("\\x1b[31m", self.cli("get", "\x1b[31m", code=3).stderr)
+        self.assertIn("\\x1b[31m", self.text("unset", "\x1b[31m"))
+
+    def test_messages_show_a_way_out(self):
+        self.assertIn("put --", self.cli("set", "site", "-abc", code=2).stderr)
+        self.cli("set", "site", "--", "-abc")
+        self.end()
+        self.cli("destroy")
+        self.assertIn(self.instance, self.cli("wait", "--timeout", "0", code=7).stderr)
+
+    def test_what_cannot_be_printed_is_a_failure(self):
+        for program, words in ((CLI, ["--help"]), (CLI, ["--version"]), (DAEMON, ["--help"]), (DAEMON, ["--version"]),
+                               (DAEMON, ["--print-size", "--settings", "9"])):
+            with open("/dev/full", "w") as full:
+                self.assertEqual(subprocess.run([program, *words], stdout=full, stderr=subprocess.DEVNULL).returncode, 1)
 
     def test_usage_errors_are_2(self):
         for words in ([], ["fly"], ["get"], ["get", "a", "b"], ["set", "a"], ["set", "a", "b", "--file", "c"],
@@ -177,6 +206,45 @@ class Values(Case):
         self.start("--set", "cmd_port=9", "--set", "site=a=b")
         self.assertEqual(self.json("get", "cmd_port")["source"], "cli")
         self.assertEqual(self.value("site"), "a=b")
+
+
+    def test_closed_standard_streams_reach_no_file(self):
+        self.end()
+        self.spawn_daemon(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *self.daemon_arguments()])
+        for _ in range(20):
+            self.cli("set", "cmd_port", "many", code=6)
+        self.assertEqual(self.value("site"), "up")
+        for stream in ("<&-", "2>&-"):
+            got = subprocess.run(["sh", "-c", 'exec "$@" ' + stream, "sh", CLI, "--instance", self.instance, "get", "site"],
+                                 stdout=subprocess.PIPE, text=True)
+            self.assertEqual((got.returncode, got.stdout), (0, "up\n"))
+        for words in (["list"], ["--help"], ["--version"]):
+            got = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", CLI, "--instance", self.instance, *words],
+                                 stderr=subprocess.PIPE)
+            self.assertEqual(got.returncode, 1, words)
+
+    def test_a_log_reader_that_goes_away_harms_nobody(self):
+        self.end()
+        reader, writer = os.pipe()
+        self.spawn_daemon(self.daemon_arguments(), stderr=writer)
+        os.close(reader)
+        os.close(writer)
+        self.cli("set", "site", "a")
+        self.cli("set", "site", "b")
+
+    def test_a_log_nobody_reads_blocks_nobody_and_losses_are_told(self):
+        self.end()
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        self.spawn_daemon(self.daemon_arguments(), stderr=writer)
+        os.close(writer)
+        for _ in range(10):
+            self.cli("set", "k" * 1000, "x", code=6)
+        os.read(reader, 65536)
+        self.cli("set", "site", "a")
+        self.end()
+        with open(reader) as log:
+            self.assertRegex(log.read(), r"[0-9]+ log lines were lost")
 
 
 class Dead(Case):
@@ -282,6 +350,18 @@ class BadInput(Case):
         self.assertIn("128", self.start_failing().stderr)
         self.write(self.config, "? " + "k" * 1025 + "\n: 1\n")
         self.assertIn("1024", self.start_failing().stderr)
+
+    def test_a_fifo_is_refused_not_waited_for(self):
+        os.unlink(self.config)
+        os.mkfifo(self.config)
+        self.assertIn("regular file", self.start_failing("--check").stderr)
+
+    def test_keys_that_read_as_switches_are_warned_of(self):
+        self.write(self.config, "y: 1\n'on': 2\ntrue: 3\n")
+        stderr = self.start_failing("--check").stderr
+        self.assertIn(self.config + ":1:1: the key y is read as true", stderr)
+        self.assertNotIn("the key on", stderr)
+        self.assertNotIn("the key true", stderr)
 
     def test_a_missing_file_is_named(self):
         os.unlink(self.config)
@@ -430,6 +510,15 @@ class Reload(Case):
         self.assertNotIn("loud", self.read(self.log))
 
 
+    def test_a_log_level_that_is_none_is_said_once(self):
+        self.cli("set", "log_level", "loud")
+        self.cli("set", "site", "a")
+        self.cli("set", "site", "b")
+        self.assertEqual(self.read(self.log).count("names no level"), 1)
+        self.cli("set", "log_level", "louder")
+        self.assertEqual(self.read(self.log).count("names no level"), 2)
+
+
 class Crash(Case):
     def test_runtime_sets_come_back_and_only_differences_are_published(self):
         self.start()
@@ -480,6 +569,30 @@ class Crash(Case):
         self.assertEqual(self.value("cmd_port"), 8)
 
 
+    def test_a_failed_start_leaves_a_closed_arena_closed(self):
+        self.start()
+        self.cli("set", "cmd_port", "7")
+        self.end()
+        self.assertEqual(self.start_failing("--control", "/nonexistent/x.sock").returncode, 1)
+        self.assertEqual(self.json("status", code=5)["state"], "closed")
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(self.socket)
+            other.listen()
+            self.assertIn("another process serves", self.start_failing().stderr)
+        os.unlink(self.socket)
+        self.assertEqual(self.json("status", code=5)["state"], "closed")
+        self.start()
+        self.assertEqual(self.value("cmd_port"), 6001)
+
+    def test_a_failed_start_leaves_what_a_crash_left(self):
+        self.start()
+        self.cli("set", "cmd_port", "7")
+        self.crash()
+        self.assertEqual(self.start_failing("--control", "/nonexistent/x.sock").returncode, 1)
+        self.start()
+        self.assertEqual(self.value("cmd_port"), 7)
+
+
 class Control(Case):
     def setUp(self):
         super().setUp()
@@ -514,6 +627,33 @@ class Control(Case):
         idle = [self.connect() for _ in range(100)]
         self.cli("set", "site", "served")
         self.assertEqual(len(idle), 100)
+
+    def test_a_crowd_is_answered_to_the_last(self):
+        crowd = [subprocess.Popen([CLI, "--instance", self.instance, "set", "cmd_port", str(i)], stdout=subprocess.DEVNULL)
+                 for i in range(200)]
+        self.processes += crowd
+        self.assertEqual([process.wait(PATIENCE) for process in crowd], [0] * 200)
+        self.assertNotIn("dropped", self.read(self.log))
+
+    def test_without_descriptors_newcomers_wait_and_the_daemon_rests(self):
+        held = resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE)
+        opened = len(os.listdir("/proc/%d/fd" % self.daemon.pid))
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, (opened, held[1]))
+        client = subprocess.Popen([CLI, "--instance", self.instance, "set", "site", "late"], stdout=subprocess.DEVNULL)
+        self.processes.append(client)
+        eventually("the shortage", lambda: "cannot accept" in self.read(self.log))
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, held)
+        self.assertEqual(client.wait(PATIENCE), 0)
+        self.assertLess(self.read(self.log).count("cannot accept"), 100)
+
+    def test_a_full_backlog_is_no_stale_socket(self):
+        self.end()
+        with socket.socket(socket.AF_UNIX) as other, socket.socket(socket.AF_UNIX) as waiting:
+            other.bind(self.socket)
+            other.listen(0)
+            waiting.connect(self.socket)
+            self.assertIn("another process serves", self.start_failing().stderr)
+            self.assertTrue(os.path.exists(self.socket))
 
     def test_the_socket_is_its_owners(self):
         self.assertEqual(os.stat(self.socket).st_mode & 0o777, 0o600)

@@ -35,7 +35,7 @@ cc -std=c11 -I"$scratch/usr/include" "$here/consumer.c" "$libdir/libconfigstream
 
 for program in bin/configstream sbin/configstreamd; do
   if [ -e "$build/CMakeCache.txt" ] && grep -q 'CFGS_BUILD_PROGRAMS:BOOL=ON' "$build/CMakeCache.txt"; then
-    LD_LIBRARY_PATH=$libdir "$scratch/usr/$program" --version | grep -q '^config' || fail "$program --version"
+    env -u LD_LIBRARY_PATH "$scratch/usr/$program" --version | grep -q '^config' || fail "$program --version"
   fi
 done
 echo "install: headers, libraries, pkg-config and CMake package work"

@@ -46,6 +46,17 @@ Test(json, a_text_becomes_the_same_tree_as_yaml)
     pool_free(&pool);
 }
 
+Test(json, a_number_out_of_range_is_called_so)
+{
+    struct pool_block *pool = NULL;
+    struct problem problem;
+    cr_assert_null(json_to_node(&pool, "[99999999999999999999]", 22, &problem));
+    cr_assert(strstr(problem.text, "too large"));
+    cr_assert_null(json_to_node(&pool, "1e1000", 6, &problem));
+    cr_assert(strstr(problem.text, "too large"));
+    pool_free(&pool);
+}
+
 Test(json, what_is_none_is_refused_without_showing_it)
 {
     struct pool_block *pool = NULL;

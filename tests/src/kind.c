@@ -26,6 +26,26 @@ Test(kind, credentials_are_known_by_their_last_segment)
     cr_assert(secret("a.b.api_keys") && secret("x.secret") && secret("tokens"));
 }
 
+Test(kind, some_words_need_no_boundary)
+{
+    cr_assert(secret("dbpassword") && secret("x.userpasswd") && secret("bearertoken") && secret("ddapikey"));
+    cr_assert(secret("keypassphrase") && secret("awscredentials") && secret("snmp.authkey") && secret("snmp.privkey"));
+    cr_assert_not(secret("bypass") || secret("nosecret") || secret("tokenize"));
+}
+
+static bool holds(const char *text)
+{
+    return text_holds_password(text, strlen(text));
+}
+
+Test(kind, urls_with_a_password_are_known)
+{
+    cr_assert(holds("http://user:pass@proxy.test:3128") && holds("see redis://:sesame@host/0"));
+    cr_assert(holds("http://a.test https://u:p@b.test"));
+    cr_assert_not(holds("http://proxy.test:3128/a@b") || holds("http://user@host") || holds("http://user:@host"));
+    cr_assert_not(holds("") || holds("://") || holds("user:pass@host"));
+}
+
 Test(kind, other_keys_are_not_credentials)
 {
     cr_assert_not(secret("log_level") || secret("secret.timeout") || secret("token_expiry") || secret("max_keys"));

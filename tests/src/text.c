@@ -43,6 +43,14 @@ Test(text, decimals_only)
     cr_assert_not(text_to_double(".", 1, &got));
 }
 
+Test(text, a_number_beyond_all_doubles_is_none)
+{
+    double got;
+    cr_assert_not(text_to_double("1e1000", 6, &got));
+    cr_assert_not(text_to_double("-7e12345", 8, &got));
+    cr_assert(text_to_double("1e-1000", 7, &got) && got == 0);
+}
+
 static const char *shortest(double number)
 {
     static char out[TEXT_NUMBER_BYTES];
