@@ -1,5 +1,6 @@
 /* support.c: keys, values, the oracle, and children.  SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
+#include "../support/threads_settle.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -376,6 +377,7 @@ pid_t child_start(void (*body)(void *argument), void *argument)
         slot++;
     REQUIRE(slot < sizeof children / sizeof *children, "too many children");
     fflush(stdout);
+    threads_settle();
     pid_t pid = fork();
     REQUIRE(pid >= 0, "fork: %s", strerror(errno));
     if (pid == 0) {

@@ -1,5 +1,6 @@
 /* life.c: locks, pids, forks and deletions around a living or dead producer.  SPDX-License-Identifier: Apache-2.0 */
 #include <tests/shm/support.h>
+#include <tests/support/threads_settle.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -166,6 +167,7 @@ static void producer_with_a_child(const char *instance)
     CHECK(cfgs_publisher_open(&(cfgs_publisher_options){.instance = instance}, &p) == CFGS_OK);
     CHECK(cfgs_publisher_set(p, &a, 0, NULL) == CFGS_OK);
     CHECK(pipe(alive) == 0);
+    threads_settle();
     pid_t pid = fork();
     CHECK(pid >= 0);
     child_ready();
@@ -202,6 +204,7 @@ static void producer_with_an_exec(const char *instance)
 {
     cfgs_publisher *p;
     CHECK(cfgs_publisher_open(&(cfgs_publisher_options){.instance = instance}, &p) == CFGS_OK);
+    threads_settle();
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {

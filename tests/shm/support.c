@@ -1,5 +1,6 @@
 /* support.c  SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
+#include "../support/threads_settle.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -262,6 +263,7 @@ struct child child_start(void (*body)(const char *instance), const char *instanc
 
     cr_assert(pipe2(down, O_CLOEXEC) == 0 && pipe2(up, O_CLOEXEC) == 0);
     fflush(NULL);
+    threads_settle();
     pid_t pid = fork();
     cr_assert(pid >= 0);
     if (pid == 0) {
