@@ -85,6 +85,23 @@ int take_size(const struct record *record, union taken *out)
     return err == CFGS_OK ? cfgs_value_get_size(&value, &out->bytes) : err;
 }
 
+/* Copy a text out, with its NUL; it is in the union what goes in. */
+int take_text(const struct record *record, union taken *out)
+{
+    const struct text_target *target = &out->text;
+    size_t length = record->head.value_length;
+
+    if (record->head.kind != CFGS_KIND_STRING)
+        return CFGS_ERR_KIND;
+    if (target->length != NULL)
+        *target->length = length;
+    if (length >= target->capacity)
+        return CFGS_ERR_BUFFER;
+    record_copy_out(record, record->head.value_at, length, target->buffer);
+    target->buffer[length] = '\0';
+    return CFGS_OK;
+}
+
 static int take_source(const struct record *record, union taken *out)
 {
     out->source = record->head.source;
@@ -227,28 +244,8 @@ int cfgs_get_value(cfgs_reader *reader, const char *key, cfgs_copy **out)
 /* The text is copied straight into the caller's buffer; a round that does not count is overwritten by the next. */
 int cfgs_get_string(cfgs_reader *reader, const char *key, char *buffer, size_t capacity, size_t *length)
 {
-    struct text_target target = {buffer, capacity, length};
-    struct lookup lookup = {.key = key};
-
-    if (!key_is_valid(key, &lookup.length))
-        return CFGS_ERR_INVALID;
-    for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
-        const struct attachment *attachment;
-        struct record record;
-        cfgs_view view;
-        int err = reader_attachment(reader, &attachment);
-        if (err == CFGS_OK && (err = bank_view_begin(attachment, &view)) == CFGS_ERR_LAPPED)
-            continue;
-        if (err != CFGS_OK)
-            return err;
-        lookup.hash = index_hash(key, lookup.length, attachment->hash_seed);
-        err = bank_view_find(&view, &lookup, &record);
-        if (err == CFGS_OK)
-            err = take_text(&record, &target);
-        if (look_counts(reader, &view, err))
-            return err;
-    }
-    return CFGS_ERR_BUSY;
+    union taken taken = {.text = {buffer, capacity, length}};
+    return point_read(reader, key, take_text, NULL, &taken);
 }
 
 int cfgs_get_string_list(cfgs_reader *reader, const char *key, char ***items, size_t *count)

@@ -100,8 +100,7 @@ static void remember(cfgs_handle *handle, const cfgs_view *view, const struct re
     handle->value = record_value(record);
 }
 
-/* target: for a text; NULL for everything else. */
-static int handle_read(cfgs_handle *handle, take_fn *take, const struct text_target *target, union taken *out)
+static int handle_read(cfgs_handle *handle, take_fn *take, union taken *out)
 {
     for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
         const struct attachment *attachment;
@@ -114,7 +113,7 @@ static int handle_read(cfgs_handle *handle, take_fn *take, const struct text_tar
             return err;
         int found = err = find_record(handle, &view, &record);
         if (err == CFGS_OK)
-            err = target == NULL ? take(&record, out) : take_text(&record, target);
+            err = take(&record, out);
         if (look_counts(handle->reader, &view, err)) {
             if (found != CFGS_ERR_CORRUPT)
                 remember(handle, &view, &record, found);
@@ -132,7 +131,7 @@ static int handle_read(cfgs_handle *handle, take_fn *take, const struct text_tar
         union taken taken;                                                                                             \
         if (remembered(handle))                                                                                        \
             return from_value(&handle->value, out);                                                                    \
-        int err = handle_read(handle, take, NULL, &taken);                                                             \
+        int err = handle_read(handle, take, &taken)      ;                                                             \
         if (err == CFGS_OK)                                                                                            \
             *out = taken.member;                                                                                       \
         return err;                                                                                                    \
@@ -146,6 +145,6 @@ HANDLE_GETTER(cfgs_handle_get_size, uint64_t, bytes, take_size, cfgs_value_get_s
 
 int cfgs_handle_get_string(cfgs_handle *handle, char *buffer, size_t capacity, size_t *length)
 {
-    struct text_target target = {buffer, capacity, length};
-    return handle_read(handle, NULL, &target, NULL);
+    union taken taken = {.text = {buffer, capacity, length}};
+    return handle_read(handle, take_text, &taken);
 }

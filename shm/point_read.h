@@ -9,6 +9,12 @@
 #include <configstream/error.h>
 #include <configstream/get.h>
 
+/* Where a text goes; point reads of text copy it before validation. */
+struct text_target {
+    char *buffer;
+    size_t capacity, *length;
+};
+
 /* What a point read can bring back; taken before validation, handed out after it. */
 union taken {
     bool boolean;
@@ -17,10 +23,11 @@ union taken {
     uint64_t bytes;
     int source;
     cfgs_copy *copy;
+    struct text_target text;
 };
 
 typedef int take_fn(const struct record *record, union taken *out);
-take_fn take_bool, take_int, take_double, take_duration, take_size;
+take_fn take_bool, take_int, take_double, take_duration, take_size, take_text;
 
 static inline bool key_is_valid(const char *key, size_t *length)
 {
@@ -38,28 +45,6 @@ static inline bool look_counts(cfgs_reader *reader, const cfgs_view *view, int e
         return false;
     /* Out of bounds in a valid bank: the file grew since we looked, or it is damaged. */
     return err != CFGS_ERR_CORRUPT || !reader_grow(reader, view_attachment(view), view->mapped);
-}
-
-/* Where a text goes; point reads of text copy it before validation. */
-struct text_target {
-    char *buffer;
-    size_t capacity, *length;
-};
-
-/* Copy a text out, with its NUL.  CFGS_ERR_BUFFER if it does not fit; *length is written in both cases. */
-static inline int take_text(const struct record *record, const struct text_target *target)
-{
-    size_t length = record->head.value_length;
-
-    if (record->head.kind != CFGS_KIND_STRING)
-        return CFGS_ERR_KIND;
-    if (target->length != NULL)
-        *target->length = length;
-    if (length >= target->capacity)
-        return CFGS_ERR_BUFFER;
-    record_copy_out(record, record->head.value_at, length, target->buffer);
-    target->buffer[length] = '\0';
-    return CFGS_OK;
 }
 
 #endif
