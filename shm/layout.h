@@ -67,8 +67,10 @@ struct record_head {
     uint32_t reserved;
 };
 
-#define RECORD_SECRET 0x01u    /* CFGS_SETTING_SECRET */
-#define RECORD_TOMBSTONE 0x80u /* the key is gone */
+#define RECORD_SECRET 0x01u     /* CFGS_SETTING_SECRET */
+#define RECORD_UNDECLARED 0x02u /* CFGS_SETTING_UNDECLARED */
+#define RECORD_LOCAL 0x04u      /* CFGS_SETTING_LOCAL */
+#define RECORD_TOMBSTONE 0x80u  /* the key is gone */
 
 _Static_assert(sizeof(struct record_head) == 64, "record head");
 _Static_assert(offsetof(struct record_head, hash) == 16, "record hash");

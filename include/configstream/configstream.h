@@ -17,6 +17,7 @@
 #ifndef CONFIGSTREAM_CONFIGSTREAM_H
 #define CONFIGSTREAM_CONFIGSTREAM_H
 
+#include <configstream/cast.h>
 #include <configstream/error.h>
 #include <configstream/event.h>
 #include <configstream/get.h>

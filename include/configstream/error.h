@@ -43,7 +43,10 @@ typedef enum cfgs_error {
     CFGS_ERR_FILESYSTEM = -25, /**< the arena's directory is not on tmpfs, so sharing would not be coherent */
     CFGS_ERR_ENCODING = -26,   /**< text is not valid UTF-8, or holds a NUL where none may be */
     CFGS_ERR_SYNTAX = -27,     /**< a text does not read as a duration or size */
-    CFGS_ERR_LAST = -27
+    CFGS_ERR_UNKNOWN_KEY = -28, /**< cfgs_cast_*: no setting has this key, and none was declared */
+    CFGS_ERR_CAST_FAILED = -29, /**< cfgs_cast_*: the value cannot be converted; the zero value was written */
+    CFGS_ERR_BAD_ELEMENT = -30, /**< cfgs_cast_*: an element of the list cannot be converted; no list was written */
+    CFGS_ERR_LAST = -30
 } cfgs_error;
 
 /** Bytes of cfgs_error_detail.message, terminating NUL included. */

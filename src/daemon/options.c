@@ -14,6 +14,9 @@
 enum {
     KEY_CONFIG = 1000,
     KEY_DEFAULTS,
+    KEY_FLEET_POLICIES,
+    KEY_ENV_PREFIX,
+    KEY_STRICT,
     KEY_INSTANCE,
     KEY_ARENA_PATH,
     KEY_CONTROL,
@@ -34,6 +37,9 @@ enum {
 static const struct argp_option known[] = {
     {"config", KEY_CONFIG, "FILE", 0, "Main configuration file (YAML)", 1},
     {"defaults", KEY_DEFAULTS, "FILE", 0, "Declares all settings with their defaults (YAML); without it the main file does", 1},
+    {"fleet-policies", KEY_FLEET_POLICIES, "FILE", 0, "Fleet policies (YAML); they win over file and environment", 1},
+    {"env-prefix", KEY_ENV_PREFIX, "PREFIX", 0, "Environment variables are PREFIX_LOG_LEVEL and so on (default: DD)", 1},
+    {"strict", KEY_STRICT, 0, 0, "Refuse whatever would be converted, kept as it is, or ignored with a warning", 1},
     {"set", KEY_SET, "KEY=VALUE", 0, "Set a setting, source cli, before the first snapshot; may be repeated.  "
      "Every user can read it in /proc: give secrets in a file", 1},
     {"instance", KEY_INSTANCE, "NAME", 0, "Name of the instance (default: default)", 2},
@@ -120,6 +126,15 @@ static void take_instance(struct argp_state *state, struct options *options, con
     options->instance = text;
 }
 
+static void take_env_prefix(struct argp_state *state, struct options *options, const char *text)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    size_t length = strlen(text);
+    if (!length || strspn(text, allowed) != length || (*text >= '0' && *text <= '9'))
+        argp_error(state, "--env-prefix: '%s' is not made of the characters A-Z 0-9 _, a letter first", text);
+    options->files.env_prefix = text;
+}
+
 static void check_whole(struct argp_state *state, const struct options *options)
 {
     if (options->print_size && !options->settings)
@@ -135,6 +150,9 @@ static error_t take(int key, char *text, struct argp_state *state)
     switch (key) {
     case KEY_CONFIG: options->files.config = text; break;
     case KEY_DEFAULTS: options->files.defaults = text; break;
+    case KEY_FLEET_POLICIES: options->files.fleet = text; break;
+    case KEY_ENV_PREFIX: take_env_prefix(state, options, text); break;
+    case KEY_STRICT: options->files.strict = true; break;
     case KEY_INSTANCE: take_instance(state, options, text); break;
     case KEY_ARENA_PATH: options->arena_path = text; break;
     case KEY_CONTROL: options->control = text; break;
@@ -189,7 +207,7 @@ void options_parse(struct options *options, int argc, char **argv)
                "leaves the last good configuration published.  SIGTERM and SIGINT end it cleanly.\n"
                "Exit status: 0 ok, 1 failure, 2 usage.",
     };
-    *options = (struct options){.instance = "default", .log.level = LOG_INFO};
+    *options = (struct options){.instance = "default", .files.env_prefix = "DD", .log.level = LOG_INFO};
     atexit(check_output);
     argp_program_version_hook = print_version;
     argp_err_exit_status = 2;

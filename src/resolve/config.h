@@ -10,6 +10,9 @@
 struct config_files {
     const char *config;   /* NULL: none */
     const char *defaults; /* NULL: what the main file holds is what is declared */
+    const char *fleet;    /* fleet policies; NULL: none */
+    const char *env_prefix; /* of environment variables, without the underscore */
+    bool strict;          /* whatever would warn is refused */
 };
 
 /** What the files say, not yet in force.  A zeroed one is empty. */
