@@ -30,6 +30,9 @@ static const char *const texts[] = {
     [-CFGS_ERR_FILESYSTEM] = "the arena is not on a tmpfs",
     [-CFGS_ERR_ENCODING] = "text is not valid UTF-8",
     [-CFGS_ERR_SYNTAX] = "the text does not read as a duration or size",
+    [-CFGS_ERR_UNKNOWN_KEY] = "no such setting, and none was declared",
+    [-CFGS_ERR_CAST_FAILED] = "the value cannot be converted",
+    [-CFGS_ERR_BAD_ELEMENT] = "an element of the list cannot be converted",
 };
 
 const char *cfgs_strerror(int code)

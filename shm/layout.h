@@ -71,6 +71,7 @@ struct record_head {
 #define RECORD_UNDECLARED 0x02u /* CFGS_SETTING_UNDECLARED */
 #define RECORD_LOCAL 0x04u      /* CFGS_SETTING_LOCAL */
 #define RECORD_TOMBSTONE 0x80u  /* the key is gone */
+#define RECORD_SETTING_FLAGS (RECORD_SECRET | RECORD_UNDECLARED | RECORD_LOCAL)
 
 _Static_assert(sizeof(struct record_head) == 64, "record head");
 _Static_assert(offsetof(struct record_head, hash) == 16, "record hash");

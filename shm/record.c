@@ -4,6 +4,10 @@
 #include "wire.h"
 #include <configstream/error.h>
 
+_Static_assert(RECORD_SECRET == CFGS_SETTING_SECRET && RECORD_UNDECLARED == CFGS_SETTING_UNDECLARED &&
+                   RECORD_LOCAL == CFGS_SETTING_LOCAL,
+               "a setting's flags are stored as they are");
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 void record_setting(const struct record *record, cfgs_setting *out)
@@ -14,7 +18,7 @@ void record_setting(const struct record *record, cfgs_setting *out)
     out->value = record_value(record);
     out->source_name = (cfgs_bytes){record->encoding + head->source_at, head->source_length};
     out->source = head->source;
-    out->flags = head->flags & RECORD_SECRET ? CFGS_SETTING_SECRET : 0;
+    out->flags = head->flags & RECORD_SETTING_FLAGS;
     out->sequence = head->sequence;
 }
 
@@ -192,7 +196,7 @@ int record_append(struct buffer *buffer, const struct record_input *input)
     struct record_head head = {.hash = input->hash,
                                .key_length = (uint16_t)input->key.length,
                                .kind = input->value != NULL ? (uint8_t)input->value->kind : CFGS_KIND_NULL,
-                               .flags = (uint8_t)((input->flags & CFGS_SETTING_SECRET ? RECORD_SECRET : 0) |
+                               .flags = (uint8_t)((input->flags & RECORD_SETTING_FLAGS) |
                                                   (input->value == NULL ? RECORD_TOMBSTONE : 0)),
                                .source = (uint8_t)input->source,
                                .unset_source = (uint8_t)input->unset_source};

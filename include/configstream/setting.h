@@ -17,9 +17,9 @@ CFGS_BEGIN_DECLS
 #define CFGS_SOURCE_NAME_MAX_BYTES 255
 
 /** Setting flags. */
-#define CFGS_SETTING_SECRET 0x1u /**< declared secret: programs mask the value wherever they show it unasked */
+#define CFGS_SETTING_SECRET 0x1u     /**< declared secret: programs mask the value wherever they show it unasked */
 #define CFGS_SETTING_UNDECLARED 0x2u /**< the producer's defaults do not know the key; it stood in a file */
-#define CFGS_SETTING_LOCAL 0x4u /**< the value has no form in a stream (NaN, infinity): readers of this host only */
+#define CFGS_SETTING_LOCAL 0x4u      /**< the value has no form in a stream (NaN, infinity): readers of this host only */
 
 /** A borrowed setting; lifetime as said where it came from.  The layout only grows at the end. */
 typedef struct cfgs_setting {

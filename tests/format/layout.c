@@ -46,7 +46,8 @@ static void numbers(void)
     printf("source none %d 0\nsource a %d 0\n", CFGS_SOURCE_NONE, CFGS_SOURCE_VERBATIM);
     for (int source = 1; source <= CFGS_SOURCE_COUNT; source++)
         printf("source %s %d 0\n", cfgs_source_name(source), source);
-    printf("flag secret %u 0\nflag tombstone %u 0\n", RECORD_SECRET, RECORD_TOMBSTONE);
+    printf("flag secret %u 0\nflag undeclared %u 0\n", RECORD_SECRET, RECORD_UNDECLARED);
+    printf("flag local %u 0\nflag tombstone %u 0\n", RECORD_LOCAL, RECORD_TOMBSTONE);
 }
 
 /* Numbers the page gives in its text: a change here must change the page, too. */

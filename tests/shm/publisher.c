@@ -157,17 +157,53 @@ Test(publisher, a_source_of_another_vocabulary_is_kept_as_text)
     cfgs_publisher_close(p, false);
 }
 
-Test(publisher, the_secret_flag_travels_with_the_setting)
+Test(publisher, every_flag_travels_with_the_setting_and_through_a_rebuild)
+{
+    static const struct {
+        const char *key;
+        unsigned given, got;
+    } cases[] = {
+        {"plain", 0, 0},
+        {"secret", CFGS_SETTING_SECRET, CFGS_SETTING_SECRET},
+        {"undeclared", CFGS_SETTING_UNDECLARED, CFGS_SETTING_UNDECLARED},
+        {"local", CFGS_SETTING_LOCAL, CFGS_SETTING_LOCAL},
+        {"all", ~0u, CFGS_SETTING_SECRET | CFGS_SETTING_UNDECLARED | CFGS_SETTING_LOCAL},
+    };
+    cfgs_publisher *p = publish_in_memory(16);
+    cfgs_reader *r = reader_of(p);
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cfgs_setting setting = setting_of(cases[i].key, text_value("x"), CFGS_SOURCE_FILE);
+        setting.flags = cases[i].given;
+        ok(cfgs_publisher_set(p, &setting, 0, NULL));
+    }
+    for (int rebuilt = 0; rebuilt < 2; rebuilt++) {
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+            cr_assert_eq(setting_in(r, cases[i].key).flags, cases[i].got, "%s", cases[i].key);
+        force_rebuild(p, r);
+    }
+    cfgs_reader_close(r);
+    cfgs_publisher_close(p, false);
+}
+
+Test(publisher, a_change_of_flags_alone_is_an_update_that_shows_the_old_ones)
 {
     cfgs_publisher *p = publish_in_memory(16);
     cfgs_reader *r = reader_of(p);
-    cfgs_setting setting = setting_of("api_key", text_value("x"), CFGS_SOURCE_FILE);
+    cfgs_setting setting = setting_of("k", text_value("x"), CFGS_SOURCE_FILE);
+    bool changed;
 
-    setting.flags = CFGS_SETTING_SECRET;
-    ok(cfgs_publisher_set(p, &setting, 0, NULL));
-    set_text(p, "plain", "y");
-    cr_assert_eq(setting_in(r, "api_key").flags, CFGS_SETTING_SECRET);
-    cr_assert_eq(setting_in(r, "plain").flags, 0);
+    setting.flags = CFGS_SETTING_UNDECLARED;
+    ok(cfgs_publisher_set(p, &setting, 0, &changed));
+    next_snapshot(r, CFGS_SNAPSHOT_INITIAL);
+    setting.flags = CFGS_SETTING_LOCAL;
+    ok(cfgs_publisher_set(p, &setting, 0, &changed));
+    cr_assert(changed);
+    cfgs_event event = next_update(r, "k");
+    cr_assert_eq(event.setting.flags, CFGS_SETTING_LOCAL);
+    cr_assert_eq(event.old_flags, CFGS_SETTING_UNDECLARED);
+    ok(cfgs_publisher_set(p, &setting, 0, &changed));
+    cr_assert_not(changed);
     cfgs_reader_close(r);
     cfgs_publisher_close(p, false);
 }

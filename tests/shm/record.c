@@ -105,6 +105,8 @@ Test(record, same_setting_sees_every_difference_a_reader_would)
         {make("k", &one, CFGS_SOURCE_FILE, CFGS_SOURCE_CLI, 0), true}, /* unset_source aside */
         {make("k", &one, CFGS_SOURCE_CLI, CFGS_SOURCE_NONE, 0), false},
         {make("k", &one, CFGS_SOURCE_FILE, CFGS_SOURCE_NONE, CFGS_SETTING_SECRET), false},
+        {make("k", &one, CFGS_SOURCE_FILE, CFGS_SOURCE_NONE, CFGS_SETTING_UNDECLARED), false},
+        {make("k", &one, CFGS_SOURCE_FILE, CFGS_SOURCE_NONE, CFGS_SETTING_LOCAL), false},
         {make("k", &one_double, CFGS_SOURCE_FILE, CFGS_SOURCE_NONE, 0), false},
         {make("k", &text, CFGS_SOURCE_FILE, CFGS_SOURCE_NONE, 0), false},
     };

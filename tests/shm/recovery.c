@@ -118,7 +118,9 @@ static void replaced_with_content(cfgs_publisher_options first, cfgs_publisher_o
     char id[37];
 
     load_ints(p, "k", 300, false);
-    set_value(p, "cli", text_value("x"), CFGS_SOURCE_CLI);
+    cfgs_setting flagged = setting_of("cli", text_value("x"), CFGS_SOURCE_CLI);
+    flagged.flags = CFGS_SETTING_UNDECLARED | CFGS_SETTING_LOCAL;
+    ok(cfgs_publisher_set(p, &flagged, CFGS_SOURCE_NONE, NULL));
     remove_key(p, "k7");
     cfgs_reader *r = reader_of(p);
     cfgs_event event = next_snapshot(r, CFGS_SNAPSHOT_INITIAL);
@@ -135,6 +137,7 @@ static void replaced_with_content(cfgs_publisher_options first, cfgs_publisher_o
     cr_assert_eq(int_of(r, "k299"), 299);
     cr_assert_eq(setting_in(r, "k5").sequence, 6, "settings keep the ID of their update");
     cr_assert_eq(setting_in(r, "cli").source, CFGS_SOURCE_CLI);
+    cr_assert_eq(setting_in(r, "cli").flags, flagged.flags);
     event = next_snapshot(r, CFGS_SNAPSHOT_REPLACED);
     cr_assert(event.sequence == sequence && event.previous == sequence);
     set_int(p, "k5", -5);
