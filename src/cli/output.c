@@ -74,7 +74,7 @@ json_t *output_setting(const cfgs_setting *setting, bool hidden)
 
 static void print_json(json_t *json)
 {
-    char *text = need(json_dumps(json, JSON_OUTPUT_FLAGS));
+    char *text = need(json_to_text(json));
     fputs(text, stdout);
     free(text);
     json_decref(json);

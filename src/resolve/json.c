@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,4 +168,98 @@ static json_t *to_json(const cfgs_value *value, bool nested)
 json_t *json_from_value(const cfgs_value *value)
 {
     return to_json(value, false);
+}
+
+/* ---- as text ----------------------------------------------------------------------------------------------------- */
+
+static int append(const char *data, size_t length, void *buffer)
+{
+    return buffer_append(buffer, data, length) ? 0 : -1;
+}
+
+/* Bytes of a control character that jansson leaves as it is (U+007F to U+009F); 0: none.  Text ends with a NUL. */
+static size_t control_length(const char *text)
+{
+    const unsigned char first = (unsigned char)text[0], second = first ? (unsigned char)text[1] : 0;
+    return first == 0x7f ? 1 : first == 0xc2 && second >= 0x80 && second <= 0x9f ? 2 : 0;
+}
+
+static bool append_escaped(struct buffer *out, const char *text, size_t length)
+{
+    bool ok = true;
+    for (size_t from = 0, to = 0; ok && from < length; from = to) {
+        char escape[sizeof "\\u0000"];
+        size_t control = 0;
+        while (to < length && (control = control_length(text + to)) == 0)
+            to++;
+        ok = buffer_append(out, text + from, to - from);
+        if (!control)
+            continue;
+        snprintf(escape, sizeof escape, "\\u%04X", (unsigned)(unsigned char)text[to + control - 1]);
+        ok = ok && buffer_append(out, escape, sizeof escape - 1);
+        to += control;
+    }
+    return ok;
+}
+
+static bool append_string(struct buffer *out, const json_t *json)
+{
+    struct buffer text = {0};
+    bool ok = json_dump_callback(json, append, &text, JSON_ENCODE_ANY) == 0 && append_escaped(out, text.data, text.length);
+    free(text.data);
+    return ok;
+}
+
+static bool append_real(struct buffer *out, double number)
+{
+    char text[TEXT_NUMBER_BYTES];
+    text_from_double(number, text);
+    return buffer_append(out, text, strlen(text)) && (strpbrk(text, ".e") || buffer_append(out, ".0", 2));
+}
+
+static bool append_json(struct buffer *out, const json_t *json);
+
+static bool append_list(struct buffer *out, const json_t *list)
+{
+    bool ok = buffer_append(out, "[", 1);
+    for (size_t i = 0; ok && i < json_array_size(list); i++)
+        ok = (!i || buffer_append(out, ",", 1)) && append_json(out, json_array_get(list, i));
+    return ok && buffer_append(out, "]", 1);
+}
+
+static bool append_member(struct buffer *out, void *at)
+{
+    json_t *key = json_stringn(json_object_iter_key(at), json_object_iter_key_len(at));
+    bool ok = key && append_string(out, key) && buffer_append(out, ":", 1) && append_json(out, json_object_iter_value(at));
+    json_decref(key);
+    return ok;
+}
+
+static bool append_map(struct buffer *out, const json_t *json)
+{
+    json_t *map = (json_t *)(uintptr_t)json; /* as in fill_map() */
+    bool ok = buffer_append(out, "{", 1), first = true;
+    for (void *at = json_object_iter(map); ok && at; at = json_object_iter_next(map, at), first = false)
+        ok = (first || buffer_append(out, ",", 1)) && append_member(out, at);
+    return ok && buffer_append(out, "}", 1);
+}
+
+static bool append_json(struct buffer *out, const json_t *json)
+{
+    switch (json_typeof(json)) {
+    case JSON_OBJECT: return append_map(out, json);
+    case JSON_ARRAY: return append_list(out, json);
+    case JSON_STRING: return append_string(out, json);
+    case JSON_REAL: return append_real(out, json_real_value(json));
+    default: return json_dump_callback(json, append, out, JSON_ENCODE_ANY) == 0; /* exact as jansson writes it */
+    }
+}
+
+char *json_to_text(const json_t *json)
+{
+    struct buffer out = {0};
+    if (append_json(&out, json))
+        return out.data;
+    free(out.data);
+    return NULL;
 }

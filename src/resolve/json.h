@@ -10,7 +10,7 @@
 #include <configstream/value.h>
 #include <jansson.h>
 
-/** How JSON leaves the programs: one line, doubles with 17 digits. */
+/** Going away: use json_to_text(). */
 #define JSON_OUTPUT_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17))
 
 /** Parse a JSON text of any type into nodes that live in the pool; NULL with the problem set. */
@@ -22,5 +22,12 @@ struct node *json_to_node(struct pool_block **pool, const char *text, size_t len
  * integers where they are whole.  NaN and infinities become the strings "NaN", "+Inf", "-Inf".
  */
 json_t *json_from_value(const cfgs_value *value);
+
+/**
+ * How JSON leaves the programs: one line; each double as the shortest text that reads back the same, always with a point
+ * or an exponent; besides what JSON demands, DEL and the C1 controls are escaped, which a terminal may take for commands.
+ * To be freed; NULL when memory ran out.
+ */
+char *json_to_text(const json_t *json);
 
 #endif

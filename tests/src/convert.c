@@ -38,7 +38,7 @@ static const char *convert(const char *yaml, enum setting_kind kind)
     snprintf(out, sizeof out, "%s", names[result]);
     if (copy) {
         json_t *json = json_from_value(cfgs_copy_value(copy));
-        char *dump = json_dumps(json, JSON_OUTPUT_FLAGS);
+        char *dump = json_to_text(json);
         snprintf(out, sizeof out, "%s %s", names[result], dump);
         free(dump);
         json_decref(json);

@@ -3,6 +3,8 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *dump(cfgs_value value)
@@ -10,8 +12,9 @@ static const char *dump(cfgs_value value)
     static char out[256];
     json_t *json = json_from_value(&value);
     cr_assert_not_null(json);
-    size_t length = json_dumpb(json, out, sizeof out - 1, JSON_OUTPUT_FLAGS);
-    out[length] = '\0';
+    char *text = json_to_text(json);
+    snprintf(out, sizeof out, "%s", text);
+    free(text);
     json_decref(json);
     return out;
 }
@@ -19,10 +22,28 @@ static const char *dump(cfgs_value value)
 Test(json, scalars_are_exact)
 {
     cr_assert_str_eq(dump(cfgs_value_int(INT64_C(9007199254740993))), "9007199254740993");
-    cr_assert_str_eq(dump(cfgs_value_double(0.1)), "0.10000000000000001");
     cr_assert_str_eq(dump(cfgs_value_double(2)), "2.0");
     cr_assert_str_eq(dump(cfgs_value_null()), "null");
     cr_assert_str_eq(dump(cfgs_value_string("a\0b", 3)), "\"a\\u0000b\"");
+}
+
+Test(json, a_double_is_the_shortest_text_that_reads_back_and_never_looks_like_an_int)
+{
+    static const double numbers[] = {0.1, 0.48, 1 / 3.0, 1e-7, 5e-324, 1.7976931348623157e308, 123456789012345680.0, -2.5};
+    cr_assert_str_eq(dump(cfgs_value_double(0.48)), "0.48");
+    cr_assert_str_eq(dump(cfgs_value_double(1e30)), "1e+30");
+    cr_assert_str_eq(dump(cfgs_value_double(-0.0)), "-0.0");
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        const char *text = dump(cfgs_value_double(numbers[i]));
+        cr_assert_eq(strtod(text, NULL), numbers[i], "%s", text);
+        cr_assert(strpbrk(text, ".e"), "%s", text);
+    }
+}
+
+Test(json, what_a_terminal_may_take_for_a_command_is_escaped)
+{
+    cr_assert_str_eq(dump(cfgs_value_string("\x1b[31m\x7f\xc2\x9b" "31m \xc2\xa0\xc3\xa9", 16)),
+                     "\"\\u001B[31m\\u007F\\u009B31m \xc2\xa0\xc3\xa9\"");
 }
 
 Test(json, numbers_it_has_no_name_for_are_strings)
