@@ -145,7 +145,7 @@ static bool read_all(int fd, const char *path, size_t limit, struct buffer *out,
         out->length += (size_t)got;
         out->data[out->length] = '\0';
         if (out->length > limit)
-            return problem_set(problem, "%s: the file is larger than %zu bytes", path, limit);
+            return problem_set(problem, "%s: the file is larger than %zu bytes; shorten it", path, limit);
         if (got == 0)
             return true;
     }
@@ -160,8 +160,10 @@ static bool look_and_read(int fd, const char *path, bool regular, size_t limit, 
     if (regular && !S_ISREG(status.st_mode))
         return problem_set(problem, "%s: must be a regular file, not a directory, pipe or device", path);
     if (S_ISREG(status.st_mode) && (uint64_t)status.st_size > limit)
-        return problem_set(problem, "%s: the file has %lld bytes, more than the %zu allowed", path,
+        return problem_set(problem, "%s: the file has %lld bytes, more than the %zu allowed; shorten it", path,
                            (long long)status.st_size, limit);
+    if (S_ISREG(status.st_mode) && !buffer_reserve(out, (size_t)status.st_size + 1))
+        return problem_memory(problem);
     return read_all(fd, path, limit, out, problem);
 }
 

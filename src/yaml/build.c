@@ -9,6 +9,24 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { PATH_SHOWN_BYTES = 304 };
+
+/* "a.b: " for the value that is being built, "" at the top. */
+static const char *path_so_far(const struct build *build, char path[PATH_SHOWN_BYTES])
+{
+    size_t length = 0;
+    for (unsigned i = 0; i < build->depth && length < PATH_SHOWN_BYTES - 3; i++) {
+        const struct frame *frame = &build->frames[i];
+        if (frame->container->kind == NODE_MAP && (i + 1 < build->depth || frame->has_key))
+            length += (size_t)snprintf(path + length, PATH_SHOWN_BYTES - 2 - length, "%s%s", length ? "." : "",
+                                       frame->key.text);
+    }
+    if (length > PATH_SHOWN_BYTES - 3)
+        length = PATH_SHOWN_BYTES - 3; /* what snprintf() found room for */
+    strcpy(path + length, length ? ": " : "");
+    return path;
+}
+
 bool build_refuse(struct build *build, struct place place, const char *format, ...)
 {
     char reason[1024];
@@ -16,15 +34,41 @@ bool build_refuse(struct build *build, struct place place, const char *format, .
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    return problem_set(build->problem, "%s:%u:%u: %s", build->doc->file, place.line, place.column, reason);
+    char path[PATH_SHOWN_BYTES];
+    return problem_set(build->problem, "%s:%u:%u: %s%s", build->doc->file, place.line, place.column,
+                       path_so_far(build, path), reason);
 }
 
-static bool count_nodes(struct build *build, uint32_t more, struct place place)
+static bool count(struct build *build, uint32_t nodes, size_t bytes, struct place place)
 {
-    if (more > DOC_NODES_MAX - build->nodes)
-        return build_refuse(build, place, "more than %u values, aliases expanded; is an alias nested in itself many times?",
+    if (nodes > DOC_NODES_MAX - build->nodes)
+        return build_refuse(build, place, "more than %u values, aliases expanded; take settings or aliases out",
                             DOC_NODES_MAX);
-    build->nodes += more;
+    if (bytes > DOC_EXPANDED_MAX_BYTES - build->bytes)
+        return build_refuse(build, place, "more than %zu bytes of text, aliases expanded; take settings or aliases out",
+                            DOC_EXPANDED_MAX_BYTES);
+    build->nodes += nodes;
+    build->bytes += bytes;
+    return true;
+}
+
+/* The curve of the existing agents' YAML reader: the larger a document, the less of it may come out of aliases. */
+static double aliased_share(uint32_t nodes)
+{
+    if (nodes <= DOC_ALIASED_FREE)
+        return 0.99;
+    return 0.99 - 0.89 * (double)(nodes - DOC_ALIASED_FREE) / (DOC_NODES_MAX - DOC_ALIASED_FREE);
+}
+
+static bool count_aliased(struct build *build, const struct node *node, struct place place)
+{
+    enum { NEVER_TOO_MANY = 1000 };
+    if (!count(build, node->weight, node->bytes, place))
+        return false;
+    build->aliased += node->weight;
+    if (build->nodes > NEVER_TOO_MANY && build->aliased > aliased_share(build->nodes) * build->nodes)
+        return build_refuse(build, place, "aliases bring in %u of the %u values so far, which is how alias bombs look; "
+                                          "write some of these values out", build->aliased, build->nodes);
     return true;
 }
 
@@ -76,9 +120,12 @@ static bool take_key(struct build *build, struct node *key, bool plain)
     if (!key_text(build, key))
         return false;
     if (key->length > DOC_KEY_MAX_BYTES)
-        return build_refuse(build, place, "a key has %zu bytes, more than %u", key->length, DOC_KEY_MAX_BYTES);
+        return build_refuse(build, place, "a key has %zu bytes, more than %u; shorten it", key->length,
+                            DOC_KEY_MAX_BYTES);
     if (memchr(key->text, '\0', key->length))
-        return build_refuse(build, place, "a key holds a NUL character");
+        return build_refuse(build, place, "a key holds a NUL character; take the \\0 out");
+    if (!count(build, 0, key->length, place))
+        return false;
     frame->key = *key;
     frame->has_key = true;
     return true;
@@ -153,6 +200,13 @@ static bool same_tag(const char *tag, const char *name)
     return strncmp(tag, prefix, sizeof prefix - 1) == 0 && strcmp(tag + sizeof prefix - 1, name) == 0;
 }
 
+static void warn_tag(struct build *build, const char *tag, const char *what, struct place place)
+{
+    char path[PATH_SHOWN_BYTES];
+    warnings_add(build->warnings, build->doc->file, place.line, place.column,
+                 "%sthe tag %.200s is not heeded; the value %s", path_so_far(build, path), tag, what);
+}
+
 static bool apply_tag(struct build *build, struct node *node, const char *tag, struct place place)
 {
     static const struct { const char *name; enum node_kind kind; } tags[] = {
@@ -166,22 +220,26 @@ static bool apply_tag(struct build *build, struct node *node, const char *tag, s
             node->kind = NODE_FLOAT;
         }
         if (node->kind != tags[i].kind)
-            return build_refuse(build, place, "the tag !!%s does not fit this text", tags[i].name);
+            return build_refuse(build, place, "the tag !!%s does not fit this %s; mend the value or take the tag away",
+                                tags[i].name, node_kind_name(node->kind));
         return true;
     }
-    node->kind = NODE_STRING; /* !!str, !!binary (kept as it is written) and tags of others */
+    if (strcmp(tag, "!") != 0 && !same_tag(tag, "str"))
+        warn_tag(build, tag, "is a string as it is written", place);
     return true;
 }
 
 bool build_scalar(struct build *build, const struct scalar *scalar, const char *anchor, struct place place)
 {
     if (scalar->length > DOC_TEXT_MAX_BYTES)
-        return build_refuse(build, place, "a value has %zu bytes, more than %zu", scalar->length, DOC_TEXT_MAX_BYTES);
+        return build_refuse(build, place, "a string of %zu bytes, more than %zu; shorten it", scalar->length,
+                            DOC_TEXT_MAX_BYTES);
     struct node *node = new_node(build, NODE_STRING, place);
     if (!node)
         return false;
     node->weight = 1;
     node->length = scalar->length;
+    node->bytes = (uint32_t)scalar->length;
     node->text = pool_copy(&build->doc->blocks, scalar->text, scalar->length);
     if (!node->text)
         return problem_memory(build->problem);
@@ -195,7 +253,7 @@ bool build_scalar(struct build *build, const struct scalar *scalar, const char *
         return false;
     if (expects_key(build))
         return take_key(build, node, scalar->plain);
-    if (!count_nodes(build, 1, place))
+    if (!count(build, 1, node->length, place))
         return false;
     attach(build, node);
     return true;
@@ -206,13 +264,27 @@ static bool is_container(const struct node *node)
     return node->kind == NODE_LIST || node->kind == NODE_MAP;
 }
 
+static bool refuse_key(struct build *build, enum node_kind kind, struct place place)
+{
+    return build_refuse(build, place, "a key must be a single value, not a %s; put it in quotes if it is a text",
+                        node_kind_name(kind));
+}
+
+static bool refuse_depth(struct build *build, enum node_kind kind, struct place place)
+{
+    return build_refuse(build, place, "a %s nested deeper than %u levels; flatten it", node_kind_name(kind),
+                        DOC_DEPTH_MAX);
+}
+
 bool build_alias(struct build *build, const char *anchor, struct place place)
 {
     struct node *target = table_get(&build->anchors, anchor, strlen(anchor));
     if (!target)
-        return build_refuse(build, place, "the alias *%s names no anchor above it", anchor);
+        return build_refuse(build, place, "the alias *%.200s names no anchor above it; is &%.200s misspelt, or does it "
+                                          "stand below?", anchor, anchor);
     if (!target->weight)
-        return build_refuse(build, place, "the alias *%s stands inside the value it names", anchor);
+        return build_refuse(build, place, "the alias *%.200s stands inside the value it names; write the value out",
+                            anchor);
     struct node *node = new_node(build, target->kind, place);
     if (!node)
         return false;
@@ -221,28 +293,28 @@ bool build_alias(struct build *build, const char *anchor, struct place place)
     node->as = target->as;
     node->weight = target->weight;
     node->height = target->height;
-    if (expects_key(build)) {
-        if (is_container(node))
-            return build_refuse(build, place, "a key must be a single value, not a %s", node_kind_name(node->kind));
-        return take_key(build, node, false);
-    }
+    node->bytes = target->bytes;
+    if (expects_key(build))
+        return is_container(node) ? refuse_key(build, node->kind, place) : take_key(build, node, false);
     if (build->depth + node->height > DOC_DEPTH_MAX)
-        return build_refuse(build, place, "values are nested deeper than %u levels", DOC_DEPTH_MAX);
-    if (!count_nodes(build, node->weight, place))
+        return refuse_depth(build, node->kind, place);
+    if (!count_aliased(build, node, place))
         return false;
     attach(build, node);
     return true;
 }
 
-bool build_begin(struct build *build, enum node_kind kind, const char *anchor, struct place place)
+bool build_begin(struct build *build, enum node_kind kind, const char *tag, const char *anchor, struct place place)
 {
     if (expects_key(build))
-        return build_refuse(build, place, "a key must be a single value, not a %s", node_kind_name(kind));
+        return refuse_key(build, kind, place);
     if (build->depth == DOC_DEPTH_MAX)
-        return build_refuse(build, place, "values are nested deeper than %u levels", DOC_DEPTH_MAX);
+        return refuse_depth(build, kind, place);
+    if (tag && strcmp(tag, "!") != 0 && !same_tag(tag, kind == NODE_MAP ? "map" : "seq"))
+        warn_tag(build, tag, kind == NODE_MAP ? "counts as a map" : "counts as a list", place);
     struct node *node = new_node(build, kind, place);
     /* weight stays 0 until the end, which is how an alias to an enclosing value is noticed */
-    if (!node || !remember_anchor(build, anchor, node) || !count_nodes(build, 1, place))
+    if (!node || !remember_anchor(build, anchor, node) || !count(build, 1, 0, place))
         return false;
     attach(build, node);
     build->frames[build->depth++] = (struct frame){.container = node};
@@ -255,14 +327,16 @@ bool build_end(struct build *build)
     struct node *container = frame->container;
     if (container->kind == NODE_MAP && (!merge_drop_duplicates(build, container) || !merge_apply(build, frame)))
         return false;
-    uint32_t weight = 1, height = 0;
+    uint32_t weight = 1, height = 0, bytes = 0;
     for (const struct node *child = container->as.first; child; child = child->next) {
         weight += child->weight;
+        bytes += child->bytes + (uint32_t)child->key_length;
         if (child->height > height)
             height = child->height;
     }
     container->weight = weight;
     container->height = height + 1;
+    container->bytes = bytes;
     build->depth--;
     return true;
 }

@@ -25,6 +25,8 @@ struct build {
     struct problem *problem;
     struct table anchors;       /* name -> struct node */
     uint32_t nodes;             /* so far, aliases expanded */
+    uint32_t aliased;           /* of these, what aliases brought in */
+    size_t bytes;               /* text in keys and values so far, aliases expanded */
     unsigned depth;
     struct frame frames[DOC_DEPTH_MAX];
 };
@@ -40,11 +42,11 @@ struct scalar {
 /* Each returns false with the problem set.  anchor is NULL for none. */
 bool build_scalar(struct build *build, const struct scalar *scalar, const char *anchor, struct place place);
 bool build_alias(struct build *build, const char *anchor, struct place place);
-bool build_begin(struct build *build, enum node_kind kind, const char *anchor, struct place place);
+bool build_begin(struct build *build, enum node_kind kind, const char *tag, const char *anchor, struct place place);
 bool build_end(struct build *build);
 void build_free(struct build *build);
 
-/* "file:line:column: " and the reason into the problem; false. */
+/* "file:line:column: key: " and the reason into the problem; false.  The key is the one whose value is being built. */
 bool build_refuse(struct build *build, struct place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

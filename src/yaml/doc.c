@@ -15,25 +15,53 @@ static struct place place_of(yaml_mark_t mark)
     return (struct place){(unsigned)mark.line + 1, (unsigned)mark.column + 1};
 }
 
+struct input {
+    const char *text;
+    size_t length;
+};
+
 /* libyaml names the byte where its reader stopped (bad UTF-8, control characters), not the line. */
-static struct place place_of_offset(const char *text, size_t length, size_t offset)
+static struct place place_of_offset(struct input input, size_t offset)
 {
     struct place place = {1, 1};
-    for (size_t i = 0; i < offset && i < length; i++) {
-        if (text[i] == '\n') {
+    for (size_t i = 0; i < offset && i < input.length; i++) {
+        if (input.text[i] == '\n') {
             place.line++;
             place.column = 1;
-        } else if ((text[i] & 0xc0) != 0x80) {
+        } else if ((input.text[i] & 0xc0) != 0x80) {
             place.column++;
         }
     }
     return place;
 }
 
-struct input {
-    const char *text;
-    size_t length;
-};
+/* What mostly lies behind a reason of libyaml. */
+static const char *way_out(const char *reason)
+{
+    static const struct { const char *part, *way; } ways[] = {
+        {"UTF-8", "; save the file as UTF-8"},
+        {"UTF-16", "; save the file as UTF-8"},
+        {"nicode", "; save the file as UTF-8"},
+        {"surrogate", "; save the file as UTF-8"},
+        {"control characters", "; save the file as UTF-8, and write such a character as \\xNN between double quotes"},
+        {"cannot start any token", "; indent with spaces, and put a value that begins with @, ` or % in quotes"},
+        {"mapping values are not allowed", "; put a value that holds ': ' in quotes, look at the indentation, and write "
+                                           "a key of more than 1024 characters shorter"},
+        {"unexpected end of stream", "; close the quotes"},
+        {"expected key", "; look at the indentation"},
+        {"expected ':'", "; put ': ' behind the key"},
+        {"',' or", "; close the bracket, or put the comma"},
+        {"node content", "; put a value here, or '' for an empty one"},
+        {"escape", "; write a backslash twice, or use single quotes"},
+        {"tag handle", "; take the tag away"},
+        {"incompatible YAML", "; take the %YAML line away"},
+        {"directive", "; take the line away, or put a value that begins with % in quotes"},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (strstr(reason, ways[i].part))
+            return ways[i].way;
+    return "";
+}
 
 static bool refuse_parse(struct build *build, const yaml_parser_t *parser, struct input input)
 {
@@ -41,12 +69,12 @@ static bool refuse_parse(struct build *build, const yaml_parser_t *parser, struc
     if (parser->error == YAML_MEMORY_ERROR)
         return problem_memory(build->problem);
     if (parser->error == YAML_READER_ERROR)
-        return build_refuse(build, place_of_offset(input.text, input.length, parser->problem_offset), "%s", reason);
+        return build_refuse(build, place_of_offset(input, parser->problem_offset), "%s%s", reason, way_out(reason));
     struct place place = place_of(parser->problem_mark);
     if (!parser->context)
-        return build_refuse(build, place, "%s", reason);
-    return build_refuse(build, place, "%s (%s that began in line %u)", reason, parser->context,
-                        place_of(parser->context_mark).line);
+        return build_refuse(build, place, "%s%s", reason, way_out(reason));
+    return build_refuse(build, place, "%s (%s that began in line %u)%s", reason, parser->context,
+                        place_of(parser->context_mark).line, way_out(reason));
 }
 
 static bool take_scalar(struct build *build, const yaml_event_t *event)
@@ -75,9 +103,11 @@ static enum step take_event(struct build *build, const yaml_event_t *event)
     case YAML_SCALAR_EVENT: return go_on(take_scalar(build, event));
     case YAML_ALIAS_EVENT: return go_on(build_alias(build, (const char *)event->data.alias.anchor, place));
     case YAML_SEQUENCE_START_EVENT:
-        return go_on(build_begin(build, NODE_LIST, (const char *)event->data.sequence_start.anchor, place));
+        return go_on(build_begin(build, NODE_LIST, (const char *)event->data.sequence_start.tag,
+                                 (const char *)event->data.sequence_start.anchor, place));
     case YAML_MAPPING_START_EVENT:
-        return go_on(build_begin(build, NODE_MAP, (const char *)event->data.mapping_start.anchor, place));
+        return go_on(build_begin(build, NODE_MAP, (const char *)event->data.mapping_start.tag,
+                                 (const char *)event->data.mapping_start.anchor, place));
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT: return go_on(build_end(build));
     case YAML_DOCUMENT_START_EVENT:
@@ -112,7 +142,8 @@ static bool settle_root(struct build *build)
         return true;
     if (doc->root && doc->root->kind != NODE_NULL)
         return build_refuse(build, (struct place){doc->root->line, doc->root->column},
-                            "the top level must be a map of settings, not a %s", node_kind_name(doc->root->kind));
+                            "the top level must be a map of settings, not a %s; write key: value",
+                            node_kind_name(doc->root->kind));
     doc->root = pool_alloc(&doc->blocks, sizeof *doc->root);
     if (!doc->root)
         return problem_memory(build->problem);

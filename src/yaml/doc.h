@@ -14,7 +14,9 @@
 
 /** Limits; each breach is an error that names the limit and the place. */
 #define DOC_FILE_MAX_BYTES ((size_t)256 << 20)
-#define DOC_NODES_MAX 4000000u /**< after aliases */
+#define DOC_NODES_MAX 4000000u /**< after aliases; of more than DOC_ALIASED_FREE, aliases bring in a part only */
+#define DOC_ALIASED_FREE 400000u
+#define DOC_EXPANDED_MAX_BYTES DOC_FILE_MAX_BYTES /**< text of keys and values after aliases */
 #define DOC_DEPTH_MAX 128u
 #define DOC_KEY_MAX_BYTES 1024u
 #define DOC_TEXT_MAX_BYTES ((size_t)16 << 20)

@@ -74,7 +74,6 @@ struct merge {
     struct build *build;
     struct node *map, *last;
     struct table keys;
-    struct place place;
 };
 
 static bool note_key(struct merge *merge, struct node *child)
@@ -86,14 +85,12 @@ static bool note_key(struct merge *merge, struct node *child)
     return true;
 }
 
+/* That the entry is within the limits was seen when the source was built. */
 static bool add_entry(struct merge *merge, const struct node *entry)
 {
     struct build *build = merge->build;
     if (table_get(&merge->keys, entry->key, entry->key_length))
         return true;
-    if (entry->weight > DOC_NODES_MAX - build->nodes)
-        return build_refuse(build, merge->place, "more than %u values, aliases expanded", DOC_NODES_MAX);
-    build->nodes += entry->weight;
     struct node *copy = pool_alloc(&build->doc->blocks, sizeof *copy);
     if (!copy)
         return problem_memory(build->problem);
@@ -109,9 +106,9 @@ static bool add_entry(struct merge *merge, const struct node *entry)
 
 static bool add_map(struct merge *merge, const struct node *source)
 {
-    merge->place = (struct place){source->line, source->column};
     if (source->kind != NODE_MAP)
-        return build_refuse(merge->build, merge->place, "'<<' takes a map or a list of maps, not a %s",
+        return build_refuse(merge->build, (struct place){source->line, source->column},
+                            "'<<' takes a map or a list of maps, not this %s; put the key in quotes if it is no merge",
                             node_kind_name(source->kind));
     for (const struct node *entry = source->as.first; entry; entry = entry->next)
         if (!add_entry(merge, entry))

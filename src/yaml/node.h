@@ -18,6 +18,7 @@ enum node_kind { NODE_NULL, NODE_BOOL, NODE_INT, NODE_FLOAT, NODE_STRING, NODE_L
 struct node {
     enum node_kind kind;
     unsigned line, column;   /**< of the value, from 1; 0 when it came from no file */
+    uint32_t bytes;          /**< of text: this value's and of all keys and values below it, aliases expanded */
     const char *text;        /**< scalars: as written, NUL-terminated; for a merged or JSON scalar too */
     size_t length;
     union {

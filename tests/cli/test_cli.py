@@ -343,7 +343,7 @@ class BadInput(Case):
         self.write(self.config, "\n".join(lines) + "\n")
         result = self.start_failing()
         self.assertEqual(result.returncode, 1)
-        self.assertIn("4000000", result.stderr)
+        self.assertIn("alias bombs", result.stderr)
 
     def test_nesting_and_keys_beyond_the_limits(self):
         self.write(self.config, "a: " + "[" * 200 + "]" * 200 + "\n")
