@@ -192,6 +192,21 @@ static void add_payload(cfgs_builder *builder, int kind, unsigned char tag, bool
     }
 }
 
+/* The number, and behind it the integer if the number is only its rounding. */
+static void add_int(cfgs_builder *builder, int64_t integer)
+{
+    char payload[8 + 2 + 10], *end = payload + 8;
+    double number = (double)integer;
+
+    memcpy(payload, &number, 8);
+    if (wire_int_is_rounded(integer)) {
+        builder->inexact = true;
+        end = wire_put_varint(end, VALUE_TAG_INTEGER);
+        end = wire_put_varint(end, (uint64_t)integer);
+    }
+    add_payload(builder, CFGS_KIND_INT, VALUE_TAG_NUMBER, false, payload, (size_t)(end - payload));
+}
+
 static void add_scalar(cfgs_builder *builder, const cfgs_value *value)
 {
     char payload[8];
@@ -208,14 +223,12 @@ static void add_scalar(cfgs_builder *builder, const cfgs_value *value)
     case CFGS_KIND_BOOL:
         add_payload(builder, value->kind, VALUE_TAG_BOOL, false, value->as.boolean ? "\1" : "\0", 1);
         break;
-    default: {
-        double number = value->kind == CFGS_KIND_INT ? (double)value->as.integer : value->as.number;
-        /* 2^63 itself is not an int64: compare before converting back. */
-        if (value->kind == CFGS_KIND_INT && (number >= 0x1p63 || (int64_t)number != value->as.integer))
-            builder->inexact = true;
-        memcpy(payload, &number, 8);
+    case CFGS_KIND_INT:
+        add_int(builder, value->as.integer);
+        break;
+    default:
+        memcpy(payload, &value->as.number, 8);
         add_payload(builder, value->kind, VALUE_TAG_NUMBER, false, payload, 8);
-    }
     }
 }
 

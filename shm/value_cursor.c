@@ -43,6 +43,21 @@ static bool skip_field(const char **at, const char *end, uint64_t tag)
     }
 }
 
+/* The integer behind a number, which must be its rounding: two forms of one value would not compare equal. */
+static bool decode_integer(const char **at, const char *end, cfgs_value *out)
+{
+    uint64_t bits;
+    int64_t integer;
+
+    if (out->kind != CFGS_KIND_DOUBLE || !wire_get_varint(at, end, &bits))
+        return false;
+    memcpy(&integer, &bits, sizeof integer);
+    if (!wire_int_is_rounded(integer) || (double)integer != out->as.number)
+        return false;
+    *out = cfgs_value_int(integer);
+    return true;
+}
+
 static bool decode_field(const char **at, const char *end, uint64_t tag, cfgs_value *out)
 {
     uint64_t number;
@@ -66,6 +81,8 @@ static bool decode_field(const char **at, const char *end, uint64_t tag, cfgs_va
         *out = cfgs_value_double(d);
         return true;
     }
+    case VALUE_TAG_INTEGER:
+        return decode_integer(at, end, out);
     case VALUE_TAG_STRING:
     case VALUE_TAG_STRUCT:
     case VALUE_TAG_LIST:

@@ -2,7 +2,7 @@
  * wire.h: the few lines of protobuf wire format that ConfigSetting and google.protobuf.Value need.
  *
  * ConfigSetting {1 source, 2 key, 3 value, 4 unset_source}; Value {1 null, 2 double, 3 string, 4 bool, 5 Struct,
- * 6 ListValue}; Struct {1 entries {1 key, 2 Value}}; ListValue {1 Values}.  Numbers: upstream's model.proto and
+ * 6 ListValue, 1000 int64}; Struct {1 entries {1 key, 2 Value}}; ListValue {1 Values}.  Numbers: upstream's model.proto and
  * google/protobuf/struct.proto; unset_source is number 4 (docs/architecture.md, "Wire form").
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -27,6 +27,15 @@
 #define VALUE_TAG_BOOL WIRE_TAG(4, WIRE_VARINT)
 #define VALUE_TAG_STRUCT WIRE_TAG(5, WIRE_BYTES)
 #define VALUE_TAG_LIST WIRE_TAG(6, WIRE_BYTES)
+/* Ours, behind the number: the integer that the number rounds.  Two bytes; readers of google.protobuf pass over it. */
+#define VALUE_TAG_INTEGER (1000u << 3 | WIRE_VARINT)
+
+/* Is this what a double makes of the integer no more?  2^63 itself is no int64: compare before converting back. */
+static inline bool wire_int_is_rounded(int64_t integer)
+{
+    double number = (double)integer;
+    return number >= 0x1p63 || (int64_t)number != integer;
+}
 
 static inline size_t wire_varint_size(uint64_t value)
 {

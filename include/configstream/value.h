@@ -2,8 +2,8 @@
  * @file value.h  Values: kinds, typed access, zero-copy cursors over lists and structs, and a builder.
  *
  * A value has one of the kinds of google.protobuf.Value, with integers beside doubles.  Scalars are exact.  Lists and
- * structs are held in the protobuf wire form of google.protobuf.ListValue and Struct and are read in place; numbers
- * inside them are doubles, exact for integers up to 2^53.
+ * structs are held in the protobuf wire form of google.protobuf.ListValue and Struct and are read in place.  Numbers
+ * inside them are doubles, but for integers that a double would round: those are of kind int there, too.
  *
  * A cfgs_value is a small struct that borrows its bytes.  How long they live is said where the value came from:
  * a view's values until the view ends, an event's until the next cfgs_reader_next(), a copy's until cfgs_copy_free().
@@ -121,7 +121,7 @@ CFGS_API CFGS_NODISCARD int cfgs_value_field(const cfgs_value *container, const 
 
 /**
  * Walk the whole value and check that it is well-formed: messages, UTF-8 of all texts, depth, size, struct keys
- * sorted and unique.  CFGS_OK, CFGS_ERR_CORRUPT, CFGS_ERR_ENCODING, CFGS_ERR_TOO_LARGE.
+ * sorted and unique, integers beside their rounding.  CFGS_OK, CFGS_ERR_CORRUPT, CFGS_ERR_ENCODING, CFGS_ERR_TOO_LARGE.
  */
 CFGS_API CFGS_NODISCARD int cfgs_value_check(const cfgs_value *value);
 
@@ -160,7 +160,7 @@ CFGS_API void cfgs_builder_key(cfgs_builder *builder, const char *key, size_t le
 CFGS_API void cfgs_builder_add(cfgs_builder *builder, const cfgs_value *value); /* copies; containers too */
 CFGS_API void cfgs_builder_add_null(cfgs_builder *builder);
 CFGS_API void cfgs_builder_add_bool(cfgs_builder *builder, bool boolean);
-CFGS_API void cfgs_builder_add_int(cfgs_builder *builder, int64_t integer); /* nested: becomes a double */
+CFGS_API void cfgs_builder_add_int(cfgs_builder *builder, int64_t integer); /* nested: a double, if that is exact */
 CFGS_API void cfgs_builder_add_double(cfgs_builder *builder, double number);
 CFGS_API void cfgs_builder_add_string(cfgs_builder *builder, const char *text, size_t length);
 CFGS_API void cfgs_builder_begin_list(cfgs_builder *builder);
@@ -168,7 +168,7 @@ CFGS_API void cfgs_builder_end_list(cfgs_builder *builder);
 CFGS_API void cfgs_builder_begin_struct(cfgs_builder *builder);
 CFGS_API void cfgs_builder_end_struct(cfgs_builder *builder);
 
-/** Whether an int lost precision on its way into a list or struct (beyond 2^53). */
+/** Whether a list or struct got an int that a double rounds: who reads only google.protobuf.Value sees the rounding. */
 CFGS_API bool cfgs_builder_inexact(const cfgs_builder *builder);
 
 /**

@@ -107,6 +107,24 @@ static void mixed_struct(cfgs_builder *b)
 
 #define DEEP CFGS_VALUE_MAX_DEPTH
 
+static void large_ints(cfgs_builder *b)
+{
+    cfgs_builder_begin_struct(b);
+    entry(b, "max");
+    int_max(b);
+    entry(b, "min");
+    int_min(b);
+    entry(b, "odd");
+    beyond_double(b);
+    entry(b, "list");
+    cfgs_builder_begin_list(b);
+    beyond_double(b);
+    cfgs_builder_add_int(b, -INT64_MAX);
+    zero(b);
+    cfgs_builder_end_list(b);
+    cfgs_builder_end_struct(b);
+}
+
 static void deep(cfgs_builder *b)
 {
     for (int i = 0; i < DEEP; i++)
@@ -148,6 +166,10 @@ static const struct shape shapes[] = {
     {"struct.mixed", NULL,
      "{\"\":9007199254740992,\"dotted.key \\\"x\\\"\":true,\"twice\":2,\"z\":" MIXED_LIST ",\"\xc3\xa4\":{}}", mixed_struct,
      CFGS_SOURCE_FILE},
+    {"struct.large", NULL,
+     "{\"list\":[9007199254740993,-9223372036854775807,0],\"max\":9223372036854775807,"
+     "\"min\":-9.2233720368547758e18,\"odd\":9007199254740993}",
+     large_ints, CFGS_SOURCE_FILE},
     {"k", NULL, "\"text\"", plain, CFGS_SOURCE_FILE},
     {"K", NULL, "\"text\"", plain, CFGS_SOURCE_FILE},
     {"12345678", NULL, "\"text\"", plain, CFGS_SOURCE_FILE}, /* a key of whole words */

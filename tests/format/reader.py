@@ -185,6 +185,8 @@ def decode_value(data):
             value = None
         elif tag == 2 << 3 | 1:
             value = Nested(struct.unpack("<d", content)[0])
+        elif tag == 1000 << 3 | 0:
+            value = exact(content, value)
         elif tag == 3 << 3 | 2:
             value = content.decode()
         elif tag == 4 << 3 | 0:
@@ -194,6 +196,14 @@ def decode_value(data):
         elif tag == 6 << 3 | 2:
             value = decode_list(content)
     return value
+
+
+def exact(content, rounding):
+    """The integer whose rounding stands before it."""
+    number = content - (1 << 64) if content >> 63 else content
+    if not isinstance(rounding, Nested) or float(number) != rounding or int(rounding) == number:
+        raise Unreadable("a value is damaged")
+    return number
 
 
 def decode_list(data):

@@ -85,6 +85,12 @@ Test(cursor, truncated_and_overlong_messages_are_corrupt)
         {"\x0a\x02\x11\x00", 4},                                 /* a double of one byte */
         {"\x0b\x00", 2},                                         /* a group */
         {"\x0a\x02\x1a\x05", 4},                                 /* text beyond its element */
+        {"\x0a\x03\xc0\x3e\x01", 5},                             /* an integer without its rounding */
+        {"\x0a\x0c\x11\0\0\0\0\0\0\xf0\x3f\xc0\x3e\x01", 14},  /* one that a double holds */
+        {"\x0a\x13\x11\0\0\0\0\0\0\x40\x43\xc0\x3e\x83\x80\x80\x80\x80\x80\x80\x10", 21}, /* of another number */
+        {"\x0a\x0b\x11\0\0\0\0\0\0\x40\x43\xc0\x3e", 13},        /* its tag alone */
+        {"\x0a\x1d\x11\0\0\0\0\0\0\x40\x43\xc0\x3e\x81\x80\x80\x80\x80\x80\x80\x10"
+         "\xc0\x3e\x81\x80\x80\x80\x80\x80\x80\x10", 31},     /* twice */
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         /* On the heap, so that an over-read is one under the address sanitizer. */
@@ -211,6 +217,7 @@ Test(cursor, garbage_bytes_never_lead_outside_or_on_for_ever)
     cfgs_builder_begin_list(b);
     cfgs_builder_add_string(b, "text", 4);
     cfgs_builder_add_double(b, 1.5);
+    cfgs_builder_add_int(b, INT64_MAX);
     cfgs_builder_begin_struct(b);
     cfgs_builder_key(b, "n", 1);
     cfgs_builder_add_bool(b, true);

@@ -148,21 +148,38 @@ Test(value, lengths_beyond_one_varint_byte_are_those_of_protobuf)
     cfgs_builder_free(b);
 }
 
-Test(value, an_int_beyond_2_to_53_in_a_list_is_called_inexact)
+/* Rounded or not, the number is what protobuf writes; the integer follows as field 1000 only where it is needed. */
+Test(value, an_int_in_a_list_stays_exact_and_is_called_inexact_where_a_double_rounds_it)
 {
-    const struct {
+    static const struct {
         int64_t integer;
         bool inexact;
-    } cases[] = {{INT64_C(9007199254740992), false}, {INT64_C(9007199254740993), true}, {INT64_MAX, true},
-                 {INT64_MIN, false},                 {INT64_C(-9007199254740993), true}, {0, false}};
+        const char *hex;
+    } cases[] = {
+        {0, false, "0a09110000000000000000"},
+        {INT64_C(9007199254740992), false, "0a09110000000000004043"},
+        {INT64_MIN, false, "0a0911000000000000e0c3"},
+        {INT64_C(9007199254740993), true, "0a13110000000000004043c03e8180808080808010"},
+        {INT64_MAX, true, "0a1411000000000000e043c03effffffffffffffff7f"},
+        {INT64_C(-9007199254740993), true, "0a151100000000000040c3c03effffffffffffffefff01"},
+    };
     cfgs_builder *b = new_builder();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cfgs_cursor cursor;
+        cfgs_value item;
+        int64_t integer;
         cfgs_builder_reset(b);
         cfgs_builder_begin_list(b);
         cfgs_builder_add_int(b, cases[i].integer);
         cfgs_builder_end_list(b);
-        (void)finish(b);
+        cfgs_value list = finish(b);
         cr_assert_eq(cfgs_builder_inexact(b), cases[i].inexact, "case %zu", i);
+        bytes_equal(&list, cases[i].hex);
+        ok(cfgs_cursor_init(&cursor, &list));
+        cr_assert_eq(cfgs_cursor_next(&cursor, NULL, &item), 1);
+        cr_assert_eq(item.kind, cases[i].inexact ? CFGS_KIND_INT : CFGS_KIND_DOUBLE, "case %zu", i);
+        ok(cfgs_value_get_int(&item, &integer));
+        cr_assert_eq(integer, cases[i].integer, "case %zu", i);
     }
     cfgs_builder_free(b);
 }
