@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static char **next_line(struct warnings *warnings)
+static struct warning *next_line(struct warnings *warnings)
 {
     if (warnings->kept == WARNINGS_KEPT)
         return NULL;
     if (warnings->kept == warnings->capacity) {
         size_t capacity = warnings->capacity ? warnings->capacity * 2 : 16;
-        char **lines = reallocarray(warnings->lines, capacity, sizeof *lines);
+        struct warning *lines = reallocarray(warnings->lines, capacity, sizeof *lines);
         if (!lines)
             return NULL;
         warnings->lines = lines;
@@ -20,26 +20,55 @@ static char **next_line(struct warnings *warnings)
     return &warnings->lines[warnings->kept];
 }
 
-void warnings_add(struct warnings *warnings, const char *file, unsigned line, unsigned column, const char *format, ...)
+/* A line that finds no room is counted at least. */
+static void add(struct warnings *warnings, bool error, const char *file, unsigned line, unsigned column,
+                const char *format, va_list arguments)
 {
+    char reason[1536];
     warnings->total++;
-    char **slot = next_line(warnings); /* none: it is counted at least */
+    struct warning *slot = next_line(warnings);
     if (!slot)
         return;
-    char reason[1536];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
-    va_end(arguments);
-    int size = file ? asprintf(slot, "%s:%u:%u: %s", file, line, column, reason) : asprintf(slot, "%s", reason);
+    slot->error = error;
+    int size = file ? asprintf(&slot->text, "%s:%u:%u: %s", file, line, column, reason)
+                    : asprintf(&slot->text, "%s", reason);
     if (size >= 0)
         warnings->kept++;
+}
+
+void warnings_add(struct warnings *warnings, const char *file, unsigned line, unsigned column, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add(warnings, false, file, line, column, format, arguments);
+    va_end(arguments);
+}
+
+void warnings_add_error(struct warnings *warnings, const char *file, unsigned line, unsigned column, const char *format,
+                        ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add(warnings, true, file, line, column, format, arguments);
+    va_end(arguments);
+}
+
+void warnings_add_strict(struct warnings *warnings, const char *file, unsigned line, unsigned column, const char *format,
+                         ...)
+{
+    va_list arguments;
+    if (!warnings->strict)
+        return;
+    va_start(arguments, format);
+    add(warnings, false, file, line, column, format, arguments);
+    va_end(arguments);
 }
 
 void warnings_clear(struct warnings *warnings)
 {
     for (size_t i = 0; i < warnings->kept; i++)
-        free(warnings->lines[i]);
+        free(warnings->lines[i].text);
     free(warnings->lines);
-    *warnings = (struct warnings){0};
+    *warnings = (struct warnings){.strict = warnings->strict};
 }

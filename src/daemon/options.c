@@ -2,6 +2,7 @@
 #include "daemon/options.h"
 
 #include "base/stdio.h"
+#include "resolve/environment.h"
 
 #include <argp.h>
 #include <configstream/version.h>
@@ -130,8 +131,10 @@ static void take_env_prefix(struct argp_state *state, struct options *options, c
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
     size_t length = strlen(text);
-    if (!length || strspn(text, allowed) != length || (*text >= '0' && *text <= '9'))
-        argp_error(state, "--env-prefix: '%s' is not made of the characters A-Z 0-9 _, a letter first", text);
+    if (!length || length > ENVIRONMENT_PREFIX_MAX_BYTES || strspn(text, allowed) != length ||
+        (*text >= '0' && *text <= '9'))
+        argp_error(state, "--env-prefix: '%s' is not 1 to %d of the characters A-Z 0-9 _, the first of them no digit",
+                   text, ENVIRONMENT_PREFIX_MAX_BYTES);
     options->files.env_prefix = text;
 }
 

@@ -36,7 +36,7 @@ static void log_change(const struct call *call, const char *what, const Protobuf
                   (unsigned long long)call->response->changes,
                   (unsigned long long)cfgs_publisher_sequence(call->daemon->publisher));
     else
-        log_write(log, LOG_WARN, "%s key='%.*s' source=%.64s uid=%u pid=%d refused: %s", what, length,
+        log_write(log, LOG_ERROR, "%s key='%.*s' source=%.64s uid=%u pid=%d refused: %s", what, length,
                   (const char *)key->data, source, (unsigned)peer->uid, (int)peer->pid, call->problem.text);
 }
 
@@ -87,6 +87,9 @@ static bool handle_set(struct call *call, const Configstream__Control__SetReques
     bool ok = take_value(set, &request, &call->problem) &&
               config_stage_set(&call->daemon->config, &request, &call->problem) && publish(call);
     log_change(call, "set", &set->key, set->source, ok);
+    if (ok && request.converted)
+        log_write(&call->daemon->log, LOG_WARN, "set key='%.*s': the value was converted to the declared kind",
+                  (int)set->key.len, (const char *)set->key.data);
     return ok || refuse(call);
 }
 
@@ -115,7 +118,7 @@ static bool handle_reload(struct call *call)
 static bool add_source(const struct slot *slot, int source, Configstream__Control__SourceValue *out)
 {
     json_t *json = json_from_value(cfgs_copy_value(slot->values[source]));
-    char *text = json ? json_dumps(json, JSON_OUTPUT_FLAGS) : NULL;
+    char *text = json ? json_to_text(json) : NULL;
     json_decref(json);
     if (!text)
         return false;

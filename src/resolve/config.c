@@ -1,15 +1,19 @@
 /* resolve/config.c  SPDX-License-Identifier: Apache-2.0 */
 #include "resolve/config.h"
 
+#include "resolve/environment.h"
 #include "resolve/json.h"
 
 #include <string.h>
+#include <unistd.h>
 
 void loaded_clear(struct loaded *loaded)
 {
     declarations_clear(&loaded->declarations);
     layer_clear(&loaded->defaults);
     layer_clear(&loaded->file);
+    layer_clear(&loaded->environment);
+    layer_clear(&loaded->fleet);
 }
 
 void config_clear(struct config *config)
@@ -20,34 +24,40 @@ void config_clear(struct config *config)
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-static bool read_defaults(struct loaded *loaded, const char *path, struct warnings *warnings, struct problem *problem)
+static bool read_file(struct loaded *loaded, struct layer *layer, const char *path, bool declaring,
+                      struct warnings *warnings, struct problem *problem)
 {
     struct doc doc;
     if (!doc_load_file(&doc, path, warnings, problem))
         return false;
-    bool ok = declarations_read(&loaded->declarations, &doc, problem) &&
-              layer_read(&loaded->defaults, &loaded->declarations, true, &doc, warnings, problem);
+    bool ok = (!declaring || declarations_read(&loaded->declarations, &doc, problem)) &&
+              layer_read(layer, &loaded->declarations, declaring, &doc, warnings, problem);
     doc_free(&doc);
     return ok;
 }
 
-static bool read_file(struct loaded *loaded, const char *path, bool declaring, struct warnings *warnings,
-                      struct problem *problem)
+static bool refuse_warnings(const struct warnings *warnings, struct problem *problem)
 {
-    struct doc doc;
-    if (!doc_load_file(&doc, path, warnings, problem))
-        return false;
-    bool ok = layer_read(&loaded->file, &loaded->declarations, declaring, &doc, warnings, problem);
-    doc_free(&doc);
-    return ok;
+    const char *first = warnings->kept ? warnings->lines[0].text : "out of memory";
+    if (warnings->total < 2)
+        return problem_set(problem, "--strict: %s", first);
+    return problem_set(problem, "--strict: %s (and %zu more)", first, warnings->total - 1);
 }
 
 bool loaded_read(struct loaded *loaded, const struct config_files *files, struct warnings *warnings,
                  struct problem *problem)
 {
     *loaded = (struct loaded){0};
-    bool ok = !files->defaults || read_defaults(loaded, files->defaults, warnings, problem);
-    ok = ok && (!files->config || read_file(loaded, files->config, !files->defaults, warnings, problem));
+    warnings->strict = files->strict;
+    bool ok = !files->defaults || read_file(loaded, &loaded->defaults, files->defaults, true, warnings, problem);
+    /* Without defaults the main file declares, so what it says comes before all others. */
+    ok = ok && (!files->config ||
+                read_file(loaded, &loaded->file, files->config, !files->defaults, warnings, problem));
+    ok = ok && environment_read(&loaded->environment, &loaded->declarations, files->env_prefix,
+                                (const char *const *)environ, warnings, problem);
+    ok = ok && (!files->fleet || read_file(loaded, &loaded->fleet, files->fleet, false, warnings, problem));
+    if (ok && files->strict && warnings->total)
+        ok = refuse_warnings(warnings, problem);
     if (!ok)
         loaded_clear(loaded);
     return ok;
@@ -93,8 +103,15 @@ static const struct node *request_node(const struct set_request *request, enum s
     return text;
 }
 
-static bool convert_request(const struct set_request *request, enum setting_kind kind, const char *key,
-                            cfgs_copy **copy, struct problem *problem)
+/* Whether a typed value was not of the kind: a JSON list is none of strings, a number or text no duration. */
+static bool was_converted(const struct set_request *request, enum setting_kind kind, enum convert_result result)
+{
+    return request->form == VALUE_JSON &&
+           (result == CONVERT_CHANGED || kind == SETTING_STRING_LIST || kind == SETTING_DURATION);
+}
+
+static bool convert_request(struct set_request *request, enum setting_kind kind, const char *key, cfgs_copy **copy,
+                            struct problem *problem)
 {
     struct converter converter;
     struct pool_block *pool = NULL;
@@ -102,12 +119,14 @@ static bool convert_request(const struct set_request *request, enum setting_kind
     enum convert_result result = CONVERT_FAILED;
     if (!converter_init(&converter, problem))
         return false;
+    converter.json_text = true;
     const struct node *node = request_node(request, kind, &text, &pool, problem);
     if (node)
         result = convert_node(&converter, node, kind, copy, NULL, problem);
     if (result == CONVERT_IMPOSSIBLE)
         problem_set(problem, "'%.300s' is declared as %s, and this %s cannot be converted to that", key,
                     setting_kind_name(kind), node_kind_name(node->kind));
+    request->converted = was_converted(request, kind, result);
     pool_free(&pool);
     converter_free(&converter);
     return result == CONVERT_SAME || result == CONVERT_CHANGED;
@@ -122,7 +141,16 @@ static bool is_source(int source, struct problem *problem)
                                 "agent-runtime, remote-config, cli");
 }
 
-bool config_stage_set(struct config *config, const struct set_request *request, struct problem *problem)
+/* Once for a key: what sets it by JSON may do so often. */
+static void tell_conversion_once(struct config *config, const struct key *key, struct set_request *request)
+{
+    struct slot *slot = table_get(&config->store.slots, key->text, key->length);
+    request->converted = request->converted && slot && !slot->conversion_told;
+    if (request->converted)
+        slot->conversion_told = true;
+}
+
+bool config_stage_set(struct config *config, struct set_request *request, struct problem *problem)
 {
     struct key key;
     cfgs_copy *copy = NULL;
@@ -131,7 +159,10 @@ bool config_stage_set(struct config *config, const struct set_request *request, 
     const struct declaration *declaration = settable(config, &key, problem);
     if (!declaration || !convert_request(request, declaration->kind, key.text, &copy, problem))
         return false;
-    return store_stage(&config->store, key.text, key.length, request->source, copy) || problem_memory(problem);
+    if (!store_stage(&config->store, key.text, key.length, request->source, copy))
+        return problem_memory(problem);
+    tell_conversion_once(config, &key, request);
+    return true;
 }
 
 bool config_stage_unset(struct config *config, const char *key, size_t length, int source, struct problem *problem)
@@ -186,7 +217,10 @@ bool config_stage_files(struct config *config, struct loaded *loaded, struct pro
     struct store *store = &config->store;
     swap_declarations(config, loaded);
     if (store_stage_layer(store, CFGS_SOURCE_DEFAULT, &loaded->defaults) &&
-        store_stage_layer(store, CFGS_SOURCE_FILE, &loaded->file) && store_stage_flags(store, &config->declarations))
+        store_stage_layer(store, CFGS_SOURCE_FILE, &loaded->file) &&
+        store_stage_layer(store, CFGS_SOURCE_ENVIRONMENT_VARIABLE, &loaded->environment) &&
+        store_stage_layer(store, CFGS_SOURCE_FLEET_POLICIES, &loaded->fleet) &&
+        store_stage_flags(store, &config->declarations))
         return true;
     store_rollback(store);
     swap_declarations(config, loaded);

@@ -15,13 +15,16 @@ struct config_files {
     bool strict;          /* whatever would warn is refused */
 };
 
-/** What the files say, not yet in force.  A zeroed one is empty. */
+/** What files and environment say, not yet in force.  A zeroed one is empty. */
 struct loaded {
     struct declarations declarations;
-    struct layer defaults, file;
+    struct layer defaults, file, environment, fleet;
 };
 
-/** Read and resolve the files; touches nothing else. */
+/**
+ * Read and resolve files and environment; touches nothing else.
+ * With files->strict a warning is a failure, too; the problem tells the first, `warnings` holds all.
+ */
 bool loaded_read(struct loaded *loaded, const struct config_files *files, struct warnings *warnings,
                  struct problem *problem);
 void loaded_clear(struct loaded *loaded);
@@ -48,13 +51,14 @@ struct set_request {
     enum value_form form;
     const char *value;
     size_t value_length;
+    bool converted; /* out: the value was of another kind than the declared one, for the first time for this key */
 };
 
 /**
  * Stage a runtime set.  Refused: undeclared keys, sections, values that cannot be converted to the declared kind.
  * On failure nothing was staged.
  */
-bool config_stage_set(struct config *config, const struct set_request *request, struct problem *problem);
+bool config_stage_set(struct config *config, struct set_request *request, struct problem *problem);
 
 /** Stage the clearing of a source for a key. */
 bool config_stage_unset(struct config *config, const char *key, size_t length, int source, struct problem *problem);

@@ -207,12 +207,11 @@ static enum convert_result to_container(cfgs_builder *builder, const struct node
     return CONVERT_SAME;
 }
 
-/* A text that is a JSON list or map stands for it where one belongs. */
 static const struct node *unwrap_json(struct converter *converter, const struct node *node, enum setting_kind kind)
 {
     struct problem ignored;
     char opening = setting_kind_is_map(kind) ? '{' : setting_kind_is_list(kind) ? '[' : '\0';
-    if (!opening || node->kind != NODE_STRING)
+    if (!converter->json_text || !opening || node->kind != NODE_STRING)
         return node;
     size_t blank = 0;
     while (blank < node->length && isspace((unsigned char)node->text[blank]))

@@ -23,7 +23,8 @@ enum convert_result {
 
 struct converter {
     cfgs_builder *builder;
-    struct pool_block *pool; /* for texts that hold JSON */
+    bool json_text;          /* a text that is a JSON list or map stands for it where one is declared */
+    struct pool_block *pool; /* for such texts */
 };
 
 bool converter_init(struct converter *converter, struct problem *problem);

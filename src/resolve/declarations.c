@@ -1,7 +1,10 @@
 /* resolve/declarations.c  SPDX-License-Identifier: Apache-2.0 */
 #include "resolve/declarations.h"
 
+#include <configstream/error.h>
 #include <configstream/setting.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +20,6 @@ static void free_declaration(void *memory)
     for (char **name = declaration->env; name && *name; name++)
         free(*name);
     free(declaration->env);
-    free(declaration->parser);
     free(declaration);
 }
 
@@ -37,14 +39,35 @@ bool declarations_is_section(const struct declarations *declarations, const char
     return table_get(&declarations->sections, key, length) != NULL;
 }
 
-unsigned declarations_flags(const struct declarations *declarations, const char *key, size_t length)
+static bool is_secret(const struct declaration *declaration, const char *key, size_t length)
+{
+    if (declaration && declaration->secret)
+        return true;
+    if (declaration && declaration->kind == SETTING_BOOL)
+        return false; /* whether something uses a token is none */
+    return key_looks_secret(key, length);
+}
+
+bool value_is_local(const cfgs_value *value)
+{
+    cfgs_cursor cursor;
+    cfgs_value item;
+    if (value->kind == CFGS_KIND_DOUBLE)
+        return !isfinite(value->as.number);
+    if (cfgs_cursor_init(&cursor, value) != CFGS_OK)
+        return false;
+    while (cfgs_cursor_next(&cursor, NULL, &item) == 1)
+        if (value_is_local(&item)) /* as deep as a value may be: see cfgs_value_check() */
+            return true;
+    return false;
+}
+
+unsigned declarations_flags(const struct declarations *declarations, const char *key, size_t length,
+                            const cfgs_value *value)
 {
     const struct declaration *declaration = declarations_find(declarations, key, length);
-    if (declaration && declaration->secret)
-        return CFGS_SETTING_SECRET;
-    if (declaration && declaration->kind == SETTING_BOOL)
-        return 0; /* whether something uses a token is none */
-    return key_looks_secret(key, length) ? CFGS_SETTING_SECRET : 0;
+    return (is_secret(declaration, key, length) ? CFGS_SETTING_SECRET : 0) |
+           (declaration ? 0 : CFGS_SETTING_UNDECLARED) | (value_is_local(value) ? CFGS_SETTING_LOCAL : 0);
 }
 
 static bool add_sections(struct declarations *declarations, const char *key, size_t length)
@@ -131,23 +154,11 @@ static bool read_env(const struct entry *entry, const struct node *node)
 
 static bool read_parser(const struct entry *entry, const struct node *node)
 {
-    static const char *const known[] = {"comma_separated",
-                                        "csv_comma_separated",
-                                        "comma_and_space_separated",
-                                        "comma_then_space_separated",
-                                        "json_list_or_comma_separated",
-                                        "json_list_or_space_separated",
-                                        "json",
-                                        "name_rate_pairs"};
-    for (size_t i = 0; node->kind == NODE_STRING && i < sizeof known / sizeof *known; i++) {
-        if (strcmp(node->text, known[i]) != 0)
-            continue;
-        entry->declaration->parser = strdup(node->text);
-        return entry->declaration->parser != NULL || problem_memory(entry->problem);
-    }
-    return refuse(entry, node, "parser must be one of comma_separated, csv_comma_separated, comma_and_space_separated, "
-                               "comma_then_space_separated, json_list_or_comma_separated, json_list_or_space_separated, "
-                               "json, name_rate_pairs");
+    char reason[512];
+    if (node->kind == NODE_STRING && env_parser_parse(node->text, &entry->declaration->parser))
+        return true;
+    snprintf(reason, sizeof reason, "parser must be one of %s", env_parser_names);
+    return refuse(entry, node, reason);
 }
 
 static bool read_secret(const struct entry *entry, const struct node *node)

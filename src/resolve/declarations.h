@@ -9,8 +9,11 @@
 #define RESOLVE_DECLARATIONS_H
 
 #include "base/table.h"
+#include "resolve/env_parser.h"
 #include "resolve/kind.h"
 #include "yaml/doc.h"
+
+#include <configstream/value.h>
 
 #define DECLARATIONS_KEY "x-configstream"
 
@@ -19,8 +22,8 @@ struct declaration {
     bool has_kind;    /* x-configstream names one */
     bool has_default; /* a value stands in the defaults file */
     bool secret;
-    char **env;       /* NULL-terminated; NULL: the plain rule */
-    char *parser;     /* NULL: the plain rule for the kind */
+    char **env;       /* names of variables, NULL-terminated; NULL: the plain rule */
+    enum env_parser parser;
     unsigned line, column;
 };
 
@@ -45,8 +48,12 @@ void declarations_settle(struct declarations *declarations, const char *file, st
 const struct declaration *declarations_find(const struct declarations *declarations, const char *key, size_t length);
 bool declarations_is_section(const struct declarations *declarations, const char *key, size_t length);
 
-/** CFGS_SETTING_* for a key, declared or not. */
-unsigned declarations_flags(const struct declarations *declarations, const char *key, size_t length);
+/** Whether a value holds NaN or an infinity, which the JSON form of a stream does not have. */
+bool value_is_local(const cfgs_value *value);
+
+/** CFGS_SETTING_* for a key and its value. */
+unsigned declarations_flags(const struct declarations *declarations, const char *key, size_t length,
+                            const cfgs_value *value);
 
 /** Copy a key in canonical form: ASCII letters in lower case. */
 void key_canonical(char *to, const char *from, size_t length);

@@ -16,6 +16,29 @@ void layer_clear(struct layer *layer)
     table_clear(&layer->values, free_value);
 }
 
+static struct layer_value *make_value(struct layer *layer, const char *key, size_t length)
+{
+    void **slot = table_put(&layer->values, key, length);
+    if (slot && !*slot)
+        *slot = calloc(1, sizeof(struct layer_value));
+    if (slot && *slot)
+        return *slot;
+    table_remove(&layer->values, key, length);
+    return NULL;
+}
+
+bool layer_put(struct layer *layer, const char *key, size_t length, cfgs_copy *copy)
+{
+    struct layer_value *value = make_value(layer, key, length);
+    if (!value) {
+        cfgs_copy_free(copy);
+        return false;
+    }
+    cfgs_copy_free(value->value);
+    value->value = copy;
+    return true;
+}
+
 struct walk {
     struct layer *layer;
     struct declarations *declarations;
@@ -38,27 +61,26 @@ static bool refuse(struct walk *walk, const struct node *node, const char *what)
     return problem_set(walk->problem, "%s:%u:%u: %.300s: %s", walk->doc->file, node->line, node->column, walk->key, what);
 }
 
+#define INEXACT "holds an integer beyond 2^53, which readers of this host get exactly and remote ones rounded"
+
 /* ---- one leaf ---------------------------------------------------------------------------------------------------- */
 
 /* Takes over the copy. */
 static bool keep(struct walk *walk, const struct node *node, cfgs_copy *copy)
 {
-    void **slot = table_put(&walk->layer->values, walk->key, walk->length);
-    struct layer_value *value = slot ? *slot : NULL;
-    if (value) {
+    const struct layer_value *before = table_get(&walk->layer->values, walk->key, walk->length);
+    if (before)
         warnings_add(walk->warnings, walk->doc->file, node->key_line, node->key_column,
-                     "%.300s: is given twice; this one counts, not the one in line %u", walk->key, value->line);
-        cfgs_copy_free(value->value);
-    } else {
-        value = slot ? calloc(1, sizeof *value) : NULL;
-        if (!value) {
-            cfgs_copy_free(copy);
-            table_remove(&walk->layer->values, walk->key, walk->length);
-            return problem_memory(walk->problem);
-        }
-        *slot = value;
-    }
-    *value = (struct layer_value){.value = copy, .line = node->line, .column = node->column};
+                     "%.300s: is given twice; this one counts, not the one in line %u", walk->key, before->line);
+    if (value_is_local(cfgs_copy_value(copy)))
+        warnings_add_error(walk->warnings, walk->doc->file, node->line, node->column,
+                           "%.300s: holds NaN or an infinity, which a stream cannot carry: only readers of this host get it",
+                           walk->key);
+    if (!layer_put(walk->layer, walk->key, walk->length, copy))
+        return problem_memory(walk->problem);
+    struct layer_value *value = table_get(&walk->layer->values, walk->key, walk->length);
+    value->line = node->line;
+    value->column = node->column;
     return true;
 }
 
@@ -76,7 +98,7 @@ static bool keep_raw(struct walk *walk, const struct node *node)
     if (convert_raw(&walk->converter, node, &copy, &inexact, walk->problem) == CONVERT_FAILED)
         return refuse_value(walk, node);
     if (inexact)
-        warn(walk, node, "an integer beyond 2^53 inside a list or map loses precision");
+        warn(walk, node, INEXACT);
     return keep(walk, node, copy);
 }
 
@@ -95,10 +117,15 @@ static bool keep_as(struct walk *walk, const struct node *node, enum setting_kin
     switch (convert_node(&walk->converter, node, kind, &copy, &inexact, walk->problem)) {
     case CONVERT_IMPOSSIBLE: return keep_impossible(walk, node, kind);
     case CONVERT_FAILED: return refuse_value(walk, node);
-    default: break;
+    case CONVERT_CHANGED:
+        warnings_add_strict(walk->warnings, walk->doc->file, node->line, node->column,
+                            "%.300s: a %s stands where the declared kind is %s", walk->key, node_kind_name(node->kind),
+                            setting_kind_name(kind));
+        break;
+    case CONVERT_SAME: break;
     }
     if (inexact)
-        warn(walk, node, "an integer beyond 2^53 inside a list or map loses precision");
+        warn(walk, node, INEXACT);
     return keep(walk, node, copy);
 }
 

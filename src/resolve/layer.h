@@ -20,6 +20,9 @@ struct layer {
 
 void layer_clear(struct layer *layer);
 
+/** Put a value in, in place of one that is there.  Takes over the copy, also when memory runs out (false). */
+bool layer_put(struct layer *layer, const char *key, size_t length, cfgs_copy *copy);
+
 /**
  * Fill a layer from a document.
  *

@@ -34,6 +34,12 @@ int slot_winner(const struct slot *slot)
     return source;
 }
 
+static unsigned slot_flags(const struct slot *slot, const struct declarations *declarations)
+{
+    int winner = slot_winner(slot);
+    return winner ? declarations_flags(declarations, slot->key, slot->length, cfgs_copy_value(slot->values[winner])) : 0;
+}
+
 /* ---- staging ----------------------------------------------------------------------------------------------------- */
 
 static bool make_room(struct store *store)
@@ -125,7 +131,7 @@ bool store_stage_flags(struct store *store, const struct declarations *declarati
     for (struct table_entry *entry; (entry = table_next(&store->slots, &position));) {
         struct slot *slot = entry->value;
         if (!slot->published || slot->touched ||
-            slot->published_flags == declarations_flags(declarations, entry->key, entry->length))
+            slot->published_flags == slot_flags(slot, declarations))
             continue;
         if (!make_room(store))
             return false;
@@ -173,7 +179,7 @@ void store_rollback(struct store *store)
 static void note_published(struct slot *slot, const struct declarations *declarations)
 {
     slot->published = slot_winner(slot);
-    slot->published_flags = declarations_flags(declarations, slot->key, slot->length);
+    slot->published_flags = slot_flags(slot, declarations);
 }
 
 static void commit(struct store *store, const struct declarations *declarations, bool all)
@@ -201,7 +207,7 @@ static int batch_slot(cfgs_batch *batch, const struct slot *slot, const struct d
         .value = *cfgs_copy_value(slot->values[winner]),
         .source_name = {name, strlen(name)},
         .source = winner,
-        .flags = declarations_flags(declarations, slot->key, slot->length),
+        .flags = slot_flags(slot, declarations),
     };
     return cfgs_batch_set(batch, &setting, cleared);
 }

@@ -21,6 +21,7 @@ struct slot {
     int published;            /* the source that won at the last publishing; NONE: not published */
     unsigned published_flags;
     bool touched;
+    bool conversion_told; /* that a set had to be converted was logged */
 };
 
 struct change {

@@ -103,16 +103,24 @@ Test(convert, lists_of_strings)
     CONVERTS("[a]", STRING_LIST, "same [\"a\"]");
     CONVERTS("[[a]]", STRING_LIST, "impossible");
     CONVERTS("a  b", STRING_LIST, "changed [\"a\",\"b\"]");
-    CONVERTS("'[\"a b\"]'", STRING_LIST, "changed [\"a b\"]");
     CONVERTS("5", STRING_LIST, "impossible");
 }
 
 Test(convert, maps_keep_what_lies_inside)
 {
     CONVERTS("{b: 1, a: [x]}", LIST_MAP, "same {\"a\":[\"x\"],\"b\":1}");
-    CONVERTS("'{\"a\": [\"x\"]}'", LIST_MAP, "changed {\"a\":[\"x\"]}");
     CONVERTS("[]", STRING_MAP, "impossible");
     CONVERTS("[{name: 123}]", MAP_LIST, "same [{\"name\":123}]");
+}
+
+Test(convert, json_text_stands_for_lists_and_maps_only_where_the_converter_says_so)
+{
+    CONVERTS("'[\"a b\"]'", STRING_LIST, "changed [\"[\\\"a\",\"b\\\"]\"]");
+    CONVERTS("'{\"a\": [\"x\"]}'", LIST_MAP, "impossible");
+    converter.json_text = true;
+    CONVERTS("'[\"a b\"]'", STRING_LIST, "changed [\"a b\"]");
+    CONVERTS("'{\"a\": [\"x\"]}'", LIST_MAP, "changed {\"a\":[\"x\"]}");
+    CONVERTS("'{bad'", LIST_MAP, "impossible");
 }
 
 Test(convert, any_takes_everything)

@@ -14,7 +14,8 @@ static struct problem problem;
 static struct warnings warnings;
 static cfgs_publisher *publisher;
 static char folder[] = "/tmp/cfgs-layers-XXXXXX";
-static char defaults[64], file[64];
+static char defaults[64], file[64], fleet[64];
+static bool strict;
 
 static void write_text(const char *path, const char *text)
 {
@@ -27,8 +28,11 @@ static void write_text(const char *path, const char *text)
 static bool load(uint64_t *changes)
 {
     struct loaded loaded;
+    const struct config_files files = {
+        .config = file, .defaults = defaults[0] ? defaults : NULL, .fleet = fleet[0] ? fleet : NULL,
+        .env_prefix = "LAYERS_TEST", .strict = strict};
     warnings_clear(&warnings);
-    return loaded_read(&loaded, &(struct config_files){file, defaults[0] ? defaults : NULL}, &warnings, &problem) &&
+    return loaded_read(&loaded, &files, &warnings, &problem) &&
            config_reload(&config, &loaded, publisher, changes, &problem);
 }
 
@@ -53,6 +57,8 @@ static void finish(void)
     warnings_clear(&warnings);
     unlink(file);
     unlink(defaults);
+    if (fleet[0])
+        unlink(fleet);
     rmdir(folder);
 }
 
@@ -230,8 +236,8 @@ Test(layers, what_cannot_be_converted_is_kept_raw_with_a_warning)
     cr_assert_str_eq(published("port"), "list file");
     cr_assert_str_eq(published("true"), "bool default", "a plain on is true, also as a key");
     cr_assert_geq(warnings.total, 2);
-    cr_assert(strstr(warnings.lines[0], ":2:1: the key on is read as true"), "%s", warnings.lines[0]);
-    cr_assert(strstr(warnings.lines[1], ":1:7: port: "), "%s", warnings.lines[1]);
+    cr_assert(strstr(warnings.lines[0].text, ":2:1: the key on is read as true"), "%s", warnings.lines[0].text);
+    cr_assert(strstr(warnings.lines[1].text, ":1:7: port: "), "%s", warnings.lines[1].text);
 }
 
 Test(layers, undeclared_keys_are_flattened_and_kept_with_a_warning)
@@ -266,6 +272,77 @@ Test(layers, declarations_give_kinds_and_secrets)
     cr_assert_eq(cfgs_view_get(&view, "api_key", &setting), CFGS_OK);
     cr_assert(setting.flags & CFGS_SETTING_SECRET);
     cr_assert_eq(set("later", "5", CFGS_SOURCE_CLI), 1, "declared without a default");
+}
+
+Test(layers, environment_wins_over_the_file_and_fleet_policies_over_both)
+{
+    uint64_t changes;
+    setenv("LAYERS_TEST_A", "2", 1);
+    setenv("LAYERS_TEST_B", "2", 1);
+    start("a: 0\nb: 0\nc: 0\n", "a: 1\nb: 1\nc: 1\n");
+    cr_assert_str_eq(published("a"), "2 environment-variable");
+    cr_assert_str_eq(published("c"), "1 file");
+    snprintf(fleet, sizeof fleet, "%s/fleet.yaml", folder);
+    write_text(fleet, "b: 3\nother: 3\n");
+    cr_assert(load(&changes), "%s", problem.text);
+    cr_assert_eq(changes, 2);
+    cr_assert_str_eq(published("a"), "2 environment-variable");
+    cr_assert_str_eq(published("b"), "3 fleet-policies");
+    cr_assert_str_eq(published("other"), "3 fleet-policies");
+    cr_assert_eq(warnings.total, 1, "fleet.yaml: other is declared by nobody");
+    write_text(fleet, "");
+    cr_assert(load(&changes));
+    cr_assert_str_eq(published("b"), "2 environment-variable");
+    cr_assert_str_eq(published("other"), "");
+}
+
+static unsigned flags(const char *key)
+{
+    cfgs_view view;
+    cfgs_setting setting;
+    cr_assert_eq(cfgs_publisher_view(publisher, &view), CFGS_OK);
+    cr_assert_eq(cfgs_view_get(&view, key, &setting), CFGS_OK);
+    return setting.flags;
+}
+
+Test(layers, what_a_stream_cannot_carry_and_what_is_undeclared_is_marked)
+{
+    start("rate: 1.5\nmap: {}\n", "rate: .nan\nmap: {a: [1, .inf]}\nother: 1\n");
+    cr_assert_eq(flags("rate"), CFGS_SETTING_LOCAL);
+    cr_assert_eq(flags("map"), CFGS_SETTING_LOCAL);
+    cr_assert_eq(flags("other"), CFGS_SETTING_UNDECLARED);
+    cr_assert_eq(warnings.total, 3);
+    cr_assert(warnings.lines[0].error && strstr(warnings.lines[0].text, "main.yaml:1:7: rate: holds NaN"), "%s",
+              warnings.lines[0].text);
+    write_text(file, "rate: 2.5\n");
+    uint64_t changes;
+    cr_assert(load(&changes));
+    cr_assert_eq(flags("rate"), 0);
+}
+
+Test(layers, strict_refuses_whatever_would_warn_or_be_converted)
+{
+    static const struct {
+        const char *text, *reason;
+    } refused[] = {
+        {"port: '1'\n", "main.yaml:1:7: port: a string stands where the declared kind is int"},
+        {"port: [1]\n", "main.yaml:1:7: port: a list cannot be converted"},
+        {"other: 1\n", "main.yaml:1:1: other: no such setting is declared"},
+        {"port: 1\nport: 2\n", "main.yaml:2:1: "},
+        {"s: 1\n", "main.yaml:1:4: s: is a section"},
+        {"rate: .nan\n", "main.yaml:1:7: rate: holds NaN"},
+        {"port: 1\nother: 1\nanother: 2\n", "(and 1 more)"},
+    };
+    uint64_t changes;
+    strict = true;
+    start("port: 1\nrate: 1.0\nwait: 1\ns: {a: 1}\nx-configstream: {wait: {kind: duration}}\n",
+          "port: 2\nrate: 3\nwait: 30s\n");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        write_text(file, refused[i].text);
+        cr_assert_not(load(&changes), "%s", refused[i].text);
+        cr_assert(strstr(problem.text, "--strict: ") && strstr(problem.text, refused[i].reason), "%s", problem.text);
+        cr_assert_str_eq(published("port"), "2 file");
+    }
 }
 
 Test(layers, without_defaults_the_main_file_declares)
