@@ -50,7 +50,7 @@ void daemon_follow_log_level(struct daemon *daemon)
 static void log_warnings(struct daemon *daemon, const struct warnings *warnings)
 {
     for (size_t i = 0; i < warnings->kept; i++)
-        log_write(&daemon->log, LOG_WARN, "%s", warnings->lines[i]);
+        log_write(&daemon->log, warnings->lines[i].error ? LOG_ERROR : LOG_WARN, "%s", warnings->lines[i].text);
     if (warnings->total > warnings->kept)
         log_write(&daemon->log, LOG_WARN, "... and %zu more warnings", warnings->total - warnings->kept);
     daemon->warnings = warnings->total;
