@@ -1,5 +1,6 @@
 /* get.c: point reads by key.  SPDX-License-Identifier: Apache-2.0 */
 #include "point_read.h"
+#include "section.h"
 #include "value_copy.h"
 #include <stdlib.h>
 
@@ -202,6 +203,12 @@ int cfgs_get_configured(cfgs_reader *reader, const char *key, bool *configured)
     int err = cfgs_get_source(reader, key, &source);
     if (err == CFGS_OK)
         *configured = source > CFGS_SOURCE_DEFAULT;
+    if (err != CFGS_ERR_NOT_FOUND)
+        return err;
+    struct section_facts facts;
+    err = section_read(reader, key, SECTION_FACTS, &facts, NULL);
+    if (err == CFGS_OK)
+        *configured = facts.configured;
     return err;
 }
 

@@ -1,12 +1,12 @@
 /*
- * section.c: the settings below a section as one nested map.
+ * section.c: the settings below a section, as one nested map.
  *
  * One pass of a view collects copies of what lies below; sorted by key, the nesting can be built front to back.
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "section.h"
 #include "buffer.h"
 #include <configstream/error.h>
-#include <configstream/get.h>
 #include <configstream/view.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,10 @@ struct leaf {
 };
 
 struct section {
+    char prefix[CFGS_KEY_MAX_BYTES + 1]; /* with its '.' */
+    size_t prefix_length;
+    enum section_part part;
+    struct section_facts facts;
     struct buffer bytes, leaves; /* texts, and struct leaf */
 };
 
@@ -26,8 +30,9 @@ static size_t leaf_count(const struct section *section)
     return section->leaves.length / sizeof(struct leaf);
 }
 
-static bool remember_leaf(struct section *section, const cfgs_setting *setting, size_t skip)
+static bool remember_leaf(struct section *section, const cfgs_setting *setting)
 {
+    size_t skip = section->prefix_length;
     struct leaf leaf = {.key_at = section->bytes.length, .key_length = setting->key.length - skip,
                         .value = setting->value};
     bool has_bytes = setting->value.kind >= CFGS_KIND_STRING;
@@ -46,17 +51,32 @@ static bool remember_leaf(struct section *section, const cfgs_setting *setting, 
     return true;
 }
 
-static int collect(cfgs_view *view, const char *prefix, size_t length, struct section *section)
+static int take_leaf(struct section *section, const cfgs_setting *setting)
+{
+    bool configured = setting->source > CFGS_SOURCE_DEFAULT;
+
+    section->facts.any = true;
+    section->facts.configured |= configured;
+    section->facts.declared |= (setting->flags & CFGS_SETTING_UNDECLARED) == 0;
+    if (section->part == SECTION_FACTS || (section->part == SECTION_CONFIGURED && !configured))
+        return CFGS_OK;
+    return remember_leaf(section, setting) ? CFGS_OK : CFGS_ERR_MEMORY;
+}
+
+static int collect(cfgs_view *view, struct section *section)
 {
     cfgs_iterator iterator = {0};
     cfgs_setting setting;
-    int more;
+    int err = CFGS_OK;
 
     section->bytes.length = section->leaves.length = 0;
-    while ((more = cfgs_view_next(view, &iterator, prefix, length, &setting)) == 1)
-        if (setting.key.length > length && !remember_leaf(section, &setting, length))
-            return CFGS_ERR_MEMORY;
-    return CFGS_OK; /* a negative `more` is the view's to judge */
+    section->facts = (struct section_facts){0};
+    /* A negative result is the view's to judge. */
+    while (err == CFGS_OK &&
+           cfgs_view_next(view, &iterator, section->prefix, section->prefix_length, &setting) == 1)
+        if (setting.key.length > section->prefix_length)
+            err = take_leaf(section, &setting);
+    return err;
 }
 
 /* By path: '.' sorts before every other character, so that a section's leaves stay together. */
@@ -152,8 +172,6 @@ static int build_copy(struct section *section, cfgs_copy **out)
     cfgs_builder *builder;
     cfgs_value value;
 
-    if (leaf_count(section) == 0)
-        return CFGS_ERR_NOT_FOUND;
     int err = cfgs_builder_new(&builder);
     if (err != CFGS_OK)
         return err;
@@ -165,29 +183,49 @@ static int build_copy(struct section *section, cfgs_copy **out)
     return err;
 }
 
-int cfgs_get_section(cfgs_reader *reader, const char *section_key, cfgs_copy **out)
+/* The leaves as of one point in time. */
+static int read_leaves(cfgs_reader *reader, struct section *section)
 {
-    char prefix[CFGS_KEY_MAX_BYTES + 2];
-    size_t length = strnlen(section_key, CFGS_KEY_MAX_BYTES + 1);
-    struct section section = {0};
     cfgs_view view;
-
-    if (length > CFGS_KEY_MAX_BYTES)
-        return CFGS_ERR_INVALID;
-    memcpy(prefix, section_key, length);
-    if (length > 0)
-        prefix[length++] = '.';
     int err = cfgs_view_begin(reader, &view);
-    if (err == CFGS_OK) {
-        do {
-            err = collect(&view, prefix, length, &section);
-        } while (cfgs_view_retry(&view));
-        if (err == CFGS_OK)
-            err = cfgs_view_error(&view);
-    }
-    if (err == CFGS_OK)
+
+    if (err != CFGS_OK)
+        return err;
+    do {
+        err = collect(&view, section);
+    } while (cfgs_view_retry(&view));
+    return err == CFGS_OK ? cfgs_view_error(&view) : err;
+}
+
+int section_read(cfgs_reader *reader, const char *key, enum section_part part, struct section_facts *facts,
+                 cfgs_copy **out)
+{
+    struct section section = {.part = part, .prefix_length = strnlen(key, CFGS_KEY_MAX_BYTES + 1)};
+
+    if (section.prefix_length > CFGS_KEY_MAX_BYTES)
+        return CFGS_ERR_INVALID;
+    memcpy(section.prefix, key, section.prefix_length);
+    if (section.prefix_length > 0)
+        section.prefix[section.prefix_length++] = '.';
+    int err = read_leaves(reader, &section);
+    *facts = section.facts;
+    if (err == CFGS_OK && !facts->any)
+        err = CFGS_ERR_NOT_FOUND;
+    if (err == CFGS_OK && part != SECTION_FACTS)
         err = build_copy(&section, out);
     buffer_free(&section.bytes);
     buffer_free(&section.leaves);
     return err;
+}
+
+int cfgs_get_section(cfgs_reader *reader, const char *section, cfgs_copy **out)
+{
+    struct section_facts facts;
+    return section_read(reader, section, SECTION_ALL, &facts, out);
+}
+
+int cfgs_get_configured_section(cfgs_reader *reader, const char *section, cfgs_copy **out)
+{
+    struct section_facts facts;
+    return section_read(reader, section, SECTION_CONFIGURED, &facts, out);
 }

@@ -67,11 +67,11 @@ CFGS_API CFGS_NODISCARD int cfgs_get_list_map(cfgs_reader *reader, const char *k
  */
 CFGS_API CFGS_NODISCARD int cfgs_get_section(cfgs_reader *reader, const char *section, cfgs_copy **out);
 
-/** The winning source of a key: enum cfgs_source (CFGS_SOURCE_VERBATIM when it is a name of its own). */
-CFGS_API CFGS_NODISCARD int cfgs_get_source(cfgs_reader *reader, const char *key, int *source);
-
 /** The same, of what is configured only (see cfgs_get_configured()); an empty struct when nothing below it is. */
 CFGS_API CFGS_NODISCARD int cfgs_get_configured_section(cfgs_reader *reader, const char *section, cfgs_copy **out);
+
+/** The winning source of a key: enum cfgs_source (CFGS_SOURCE_VERBATIM when it is a name of its own). */
+CFGS_API CFGS_NODISCARD int cfgs_get_source(cfgs_reader *reader, const char *key, int *source);
 
 /** Whether anything above "default" set the key, or, for a section, a setting below it (one pass over all settings). */
 CFGS_API CFGS_NODISCARD int cfgs_get_configured(cfgs_reader *reader, const char *key, bool *configured);

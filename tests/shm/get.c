@@ -313,6 +313,37 @@ Test(get, shapes_are_checked_down_to_their_elements)
     close_pair();
 }
 
+Test(get, a_section_is_configured_if_anything_below_it_is)
+{
+    bool configured;
+    cfgs_copy *copy;
+    cfgs_value field;
+
+    open_pair();
+    set_value(p, "s.default", cfgs_value_int(1), CFGS_SOURCE_DEFAULT);
+    set_value(p, "s.set.file", cfgs_value_int(2), CFGS_SOURCE_FILE);
+    set_value(p, "d.default", cfgs_value_int(3), CFGS_SOURCE_DEFAULT);
+    ok(cfgs_get_configured(r, "s", &configured));
+    cr_assert(configured);
+    ok(cfgs_get_configured(r, "d", &configured));
+    cr_assert_not(configured);
+    fails(CFGS_ERR_NOT_FOUND, cfgs_get_configured(r, "s.d", &configured));
+    cr_assert_not(configured, "untouched");
+
+    ok(cfgs_get_configured_section(r, "s", &copy));
+    cr_assert_eq(cfgs_value_count(cfgs_copy_value(copy)), 1);
+    ok(cfgs_value_field(cfgs_copy_value(copy), "set", &field));
+    cr_assert_eq(cfgs_value_count(&field), 1);
+    cfgs_copy_free(copy);
+    ok(cfgs_get_configured_section(r, "d", &copy));
+    cr_assert_eq(cfgs_copy_value(copy)->kind, CFGS_KIND_STRUCT);
+    cr_assert_eq(cfgs_value_count(cfgs_copy_value(copy)), 0);
+    cfgs_copy_free(copy);
+    fails(CFGS_ERR_NOT_FOUND, cfgs_get_configured_section(r, "x", &copy));
+    fails(CFGS_ERR_NOT_FOUND, cfgs_get_configured_section(r, "d.default", &copy));
+    close_pair();
+}
+
 Test(get, configured_means_above_default)
 {
     bool configured;
