@@ -124,8 +124,8 @@ static bool convert_request(struct set_request *request, enum setting_kind kind,
     if (node)
         result = convert_node(&converter, node, kind, copy, NULL, problem);
     if (result == CONVERT_IMPOSSIBLE)
-        problem_set(problem, "'%.300s' is declared as %s, and this %s cannot be converted to that", key,
-                    setting_kind_name(kind), node_kind_name(node->kind));
+        problem_set(problem, "'%.300s' is declared as %s, and this %s cannot be converted to that; such a value is written: %s",
+                    key, setting_kind_name(kind), node_kind_name(node->kind), setting_kind_example(kind));
     request->converted = was_converted(request, kind, result);
     pool_free(&pool);
     converter_free(&converter);

@@ -21,6 +21,26 @@ bool setting_kind_parse(const char *name, size_t length, enum setting_kind *out)
     return false;
 }
 
+const char *setting_kind_example(enum setting_kind kind)
+{
+    static const char *const examples[] = {
+        [SETTING_ANY] = "anything",
+        [SETTING_BOOL] = "true or false",
+        [SETTING_INT] = "42",
+        [SETTING_FLOAT] = "1.5",
+        [SETTING_STRING] = "text",
+        [SETTING_DURATION] = "30s or 1h30m",
+        [SETTING_STRING_LIST] = "[\"a\", \"b\"] or words with blanks between them",
+        [SETTING_LIST] = "[1, \"a\"]",
+        [SETTING_MAP_LIST] = "[{\"name\": \"a\"}]",
+        [SETTING_STRING_MAP] = "{\"name\": \"text\"}",
+        [SETTING_LIST_MAP] = "{\"name\": [\"a\", \"b\"]}",
+        [SETTING_FLOAT_MAP] = "{\"name\": 1.5}",
+        [SETTING_MAP] = "{\"name\": 1}",
+    };
+    return examples[kind];
+}
+
 bool setting_kind_is_map(enum setting_kind kind)
 {
     return kind >= SETTING_STRING_MAP;

@@ -25,6 +25,9 @@ enum setting_kind {
 const char *setting_kind_name(enum setting_kind kind);
 bool setting_kind_parse(const char *name, size_t length, enum setting_kind *out);
 
+/** How a value of the kind is written, for messages: "42", "[\"a\", \"b\"]". */
+const char *setting_kind_example(enum setting_kind kind);
+
 bool setting_kind_is_map(enum setting_kind kind);
 bool setting_kind_is_list(enum setting_kind kind);
 
