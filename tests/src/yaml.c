@@ -1,4 +1,5 @@
 /* yaml.c: documents as trees, and what is refused where.  SPDX-License-Identifier: Apache-2.0 */
+#include "base/text.h"
 #include "yaml/doc.h"
 
 #include <criterion/criterion.h>
@@ -77,7 +78,7 @@ Test(yaml, tags_decide)
     cr_assert_eq(value("!!int '12'")->as.integer, 12);
     cr_assert_eq(value("!!float 1")->as.number, 1.0);
     cr_assert_not(load("k: !!int many\n"));
-    cr_assert_str_eq(problem.text, "f.yaml:1:4: the tag !!int does not fit this text");
+    cr_assert_str_eq(problem.text, "f.yaml:1:4: k: the tag !!int does not fit this string; mend the value or take the tag away");
 }
 
 Test(yaml, every_node_knows_its_place)
@@ -102,7 +103,7 @@ Test(yaml, a_key_given_twice_counts_last_with_a_warning)
     cr_assert(load("a: 1\nb: 2\na: 3\n"));
     cr_assert_eq(child(doc.root, "a")->as.integer, 3);
     cr_assert_eq(warnings.total, 1);
-    cr_assert_str_eq(warnings.lines[0], "f.yaml:3:1: the key 'a' is given twice; this one counts, not the one in line 1");
+    cr_assert_str_eq(warnings.lines[0].text, "f.yaml:3:1: the key 'a' is given twice; this one counts, not the one in line 1");
 }
 
 Test(yaml, duplicates_in_a_large_map_are_found_too)
@@ -127,10 +128,35 @@ Test(yaml, aliases_and_merges)
     cr_assert_not(load("a: {<<: 1}\n"));
     cr_assert_not(load("a: *none\n"));
     cr_assert_not(load("a: &r {b: *r}\n"));
-    cr_assert_str_eq(problem.text, "f.yaml:1:11: the alias *r stands inside the value it names");
+    cr_assert_str_eq(problem.text,
+                     "f.yaml:1:11: a.b: the alias *r stands inside the value it names; write the value out");
 }
 
-Test(yaml, nodes_are_bounded_after_aliases)
+Test(yaml, a_refusal_names_the_key_whose_value_it_is)
+{
+    cr_assert_not(load("a:\n  b:\n    - c: 1\n      d: [*none]\n"));
+    cr_assert_eq(strncmp(problem.text, "f.yaml:4:11: a.b.d: the alias *none", 35), 0, "%s", problem.text);
+    cr_assert_not(load("a: {b: 1}\nc: 2\n? [d]\n: 1\n"));
+    cr_assert_eq(strncmp(problem.text, "f.yaml:3:3: a key must be", 25), 0, "%s", problem.text);
+    char text[1024];
+    int length = snprintf(text, sizeof text, "%0300d: {%0300d: *none}", 7, 7);
+    cr_assert_not(load_bytes(text, (size_t)length));
+    cr_assert(strstr(problem.text, ": the alias *none"), "%s", problem.text);
+}
+
+Test(yaml, tags_nobody_heeds_are_warned_of)
+{
+    cr_assert_eq(value("!custom x")->kind, NODE_STRING);
+    cr_assert_str_eq(warnings.lines[0].text, "f.yaml:1:4: k: the tag !custom is not heeded; the value is a string as it is written");
+    cr_assert_eq(value("!custom {a: 1}")->kind, NODE_MAP);
+    cr_assert_eq(warnings.total, 1);
+    cr_assert_eq(value("!!binary aGk=")->length, 4);
+    cr_assert_eq(warnings.total, 1);
+    value("!!map {a: !!seq [! x, !!str y]}");
+    cr_assert_eq(warnings.total, 0);
+}
+
+Test(yaml, aliases_in_aliases_are_refused_long_before_they_are_many)
 {
     char text[4096] = "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n";
     for (int i = 1; i < 9; i++) {
@@ -141,7 +167,81 @@ Test(yaml, nodes_are_bounded_after_aliases)
         snprintf(text + at, sizeof text - at, "]\n");
     }
     cr_assert_not(load(text));
-    cr_assert(strstr(problem.text, "more than 4000000 values"), "%s", problem.text);
+    cr_assert(strstr(problem.text, "a3: aliases bring in"), "%s", problem.text);
+}
+
+/* `lists` lists of 1,000 values, each `copies` times. */
+static bool load_lists(unsigned lists, unsigned copies)
+{
+    struct buffer text = {0};
+    char key[64];
+    for (unsigned i = 0; i < lists; i++) {
+        buffer_append(&text, key, (size_t)snprintf(key, sizeof key, "l%u: &l%u [", i, i));
+        for (unsigned j = 0; j < 999; j++)
+            buffer_append(&text, "1,", 2);
+        buffer_append(&text, "]\n", 2);
+        for (unsigned j = 1; j < copies; j++)
+            buffer_append(&text, key, (size_t)snprintf(key, sizeof key, "l%u-%u: *l%u\n", i, j, i));
+    }
+    bool ok = load_bytes(text.data, text.length);
+    free(text.data);
+    return ok;
+}
+
+Test(yaml, the_more_values_the_fewer_of_them_may_come_from_aliases)
+{
+    cr_assert(load_lists(1, 90));
+    cr_assert(load_lists(8, 50), "400,000 values, 98 %% from aliases: %s", problem.text);
+    cr_assert_not(load_lists(16, 50), "800,000 values, 98 %% from aliases");
+    cr_assert(load_lists(1000, 2));
+    cr_assert_not(load_lists(2000, 2), "4,000,000 values, 50 %% from aliases");
+}
+
+Test(yaml, values_are_bounded_to_the_last)
+{
+    cr_assert(load_lists(3999, 1), "%s", problem.text);
+    cr_assert_not(load_lists(4000, 1), "the top level is a value too");
+    cr_assert(strstr(problem.text, "l3999: more than 4000000 values, aliases expanded; "), "%s", problem.text);
+}
+
+/* A text of 1 MiB in `copies` aliases. */
+static bool load_copies(unsigned copies)
+{
+    enum { MIB = 1 << 20 };
+    struct buffer text = {0};
+    cr_assert(buffer_reserve(&text, MIB));
+    buffer_append(&text, "t: &t ", 6);
+    memset(text.data + text.length, 'x', MIB);
+    text.length += MIB;
+    for (unsigned i = 0; i < copies; i++) {
+        char line[32];
+        buffer_append(&text, line, (size_t)snprintf(line, sizeof line, "\nt%u: *t", i));
+    }
+    bool ok = load_bytes(text.data, text.length);
+    free(text.data);
+    return ok;
+}
+
+Test(yaml, text_is_bounded_after_aliases)
+{
+    cr_assert(load_copies(254));
+    cr_assert_not(load_copies(255), "the keys count too");
+    cr_assert(strstr(problem.text, "t254: more than 268435456 bytes of text, aliases expanded; "), "%s", problem.text);
+}
+
+Test(yaml, a_merge_costs_what_its_alias_costs)
+{
+    struct buffer text = {0};
+    char line[64];
+    buffer_append(&text, "b: &b {", 7);
+    for (unsigned i = 0; i < 1000; i++)
+        buffer_append(&text, line, (size_t)snprintf(line, sizeof line, "k%u: 1, ", i));
+    buffer_append(&text, "}\n", 2);
+    for (unsigned i = 0; i < 98; i++)
+        buffer_append(&text, line, (size_t)snprintf(line, sizeof line, "m%u: {<<: *b}\n", i));
+    cr_assert(load_bytes(text.data, text.length), "%s", problem.text);
+    cr_assert_eq(doc.root->weight, 99 * 1001 + 1);
+    free(text.data);
 }
 
 static bool load_nested(unsigned depth)
