@@ -1,0 +1,59 @@
+# The Debian packages: cmake --preset package && cmake --build --preset package && cpack --preset package
+# SPDX-License-Identifier: Apache-2.0
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME configstream)
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGE_CONTACT "configstream maintainers <maintainers@configstream.invalid>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${CMAKE_PROJECT_NAME} built using CMake") # not put before the packages' own
+set(CPACK_VERBATIM_VARIABLES ON)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_SET_DESTDIR ON) # /etc is not below the prefix
+set(CPACK_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/finish.cmake)
+set(CPACK_CONFIGSTREAM_DEBIAN_DIR ${CMAKE_CURRENT_LIST_DIR}) # for that script
+
+# A component is a package of the same name.
+set(CPACK_COMPONENTS_ALL libconfigstream0 libconfigstream-dev configstream)
+set(CPACK_COMPONENTS_GROUPING IGNORE)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR}/shm)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+# Until 1.0 a minor version may change the ABI under the same soname.
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY "=")
+
+set(CPACK_DEBIAN_LIBCONFIGSTREAM0_PACKAGE_NAME libconfigstream0)
+set(CPACK_DEBIAN_LIBCONFIGSTREAM0_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIBCONFIGSTREAM0_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/triggers)
+set(CPACK_COMPONENT_LIBCONFIGSTREAM0_DESCRIPTION
+"configuration from shared memory (library)
+One process of a host resolves configuration and publishes it in shared
+memory. This library reads it from there, at one point in time or as an
+ordered stream of changes, without system calls or locks; it is also what
+publishes.")
+
+set(CPACK_DEBIAN_LIBCONFIGSTREAM-DEV_PACKAGE_NAME libconfigstream-dev)
+set(CPACK_DEBIAN_LIBCONFIGSTREAM-DEV_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_LIBCONFIGSTREAM-DEV_PACKAGE_DEPENDS "libconfigstream0 (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_LIBCONFIGSTREAM-DEV_PACKAGE_SHLIBDEPS OFF)
+set(CPACK_COMPONENT_LIBCONFIGSTREAM-DEV_DESCRIPTION
+"configuration from shared memory (development files)
+Headers, static library, pkg-config file, CMake package and manual page of
+libconfigstream, which reads the configuration that configstreamd publishes.")
+
+set(CPACK_DEBIAN_CONFIGSTREAM_PACKAGE_NAME configstream)
+set(CPACK_DEBIAN_CONFIGSTREAM_PACKAGE_SECTION admin)
+set(CPACK_DEBIAN_CONFIGSTREAM_PACKAGE_DEPENDS "libconfigstream0 (= ${PROJECT_VERSION}), adduser")
+set(CPACK_DEBIAN_CONFIGSTREAM_PACKAGE_CONTROL_EXTRA conffiles postinst prerm postrm)
+list(TRANSFORM CPACK_DEBIAN_CONFIGSTREAM_PACKAGE_CONTROL_EXTRA PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
+set(CPACK_COMPONENT_CONFIGSTREAM_DESCRIPTION
+"configuration from shared memory (daemon and command line)
+The daemon configstreamd resolves defaults, files, environment and changes at
+run time into one view, and publishes it to every process of the host. The
+command configstream reads, watches and changes it.")
+
+include(CPack)
