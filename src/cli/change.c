@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/say.h"
 #include "cli/session.h"
 #include "control/client.h"
 #include "control/path.h"
@@ -12,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MAX_BYTES = 16 << 20 };
+enum { FILE_MAX_BYTES = 16 << 20, SOURCE_COLUMNS = 22 };
 
 /* ---- finding the daemon ------------------------------------------------------------------------------------------ */
 
@@ -54,10 +56,14 @@ static enum exit_code call(const struct cli *cli, const control_request *request
 {
     char path[CONTROL_PATH_MAX_BYTES + 1];
     struct problem problem;
+    struct progress progress;
     enum exit_code status = find_daemon(cli, path);
     if (status != EXIT_OK)
         return status;
+    cli_say(LOG_DEBUG, "asking the daemon at %s", path);
+    progress_begin(&progress, "the daemon of instance '%s' to answer", cli->instance);
     enum control_call_result result = control_call(path, cli->producer_user, request, response, &problem);
+    progress_end(&progress);
     if (result != CONTROL_ANSWERED) {
         cli_complain("%s", problem.text);
         return result == CONTROL_UNREACHABLE ? EXIT_PRODUCER_DOWN : result == CONTROL_SLOW ? EXIT_TIMEOUT : EXIT_OTHER;
@@ -80,16 +86,16 @@ static void print_change(const struct cli *cli, const char *key, const control_r
 {
     if (cli->json) {
         json_t *object = json_object();
-        output_add(object, "key", output_text((cfgs_bytes){key, strlen(key)}));
+        output_add(object, "key", output_text(output_bytes(key)));
         output_add(object, "sequence", json_integer((json_int_t)response->sequence));
         output_add(object, "changed", json_boolean(response->changes > 0));
         output_line(object);
     } else if (response->changes) {
         printf("%s ", what);
-        output_key((cfgs_bytes){key, strlen(key)});
+        output_key(output_bytes(key));
         printf(" (#%" PRIu64 ")\n", response->sequence);
     } else {
-        output_key((cfgs_bytes){key, strlen(key)});
+        output_key(output_bytes(key));
         printf(": no change (#%" PRIu64 ")\n", response->sequence);
     }
 }
@@ -99,7 +105,7 @@ static bool take_key(const struct cli *cli, char key[CFGS_KEY_MAX_BYTES + 1])
 {
     size_t length = strlen(cli->operands[0]);
     if (!length || length > CFGS_KEY_MAX_BYTES) {
-        cli_complain("a key has 1 to %d bytes", CFGS_KEY_MAX_BYTES);
+        cli_complain("%s: a key has 1 to %d bytes, this one %zu", cli->command->name, CFGS_KEY_MAX_BYTES, length);
         return false;
     }
     key_canonical(key, cli->operands[0], length + 1);
@@ -133,7 +139,7 @@ static bool fill_value(const struct cli *cli, Configstream__Control__SetRequest 
         set->value_case = CONFIGSTREAM__CONTROL__SET_REQUEST__VALUE_FILE;
         set->file = bytes_of(file->data, file->length);
     } else {
-        cli_complain("%s", problem.text);
+        cli_complain("--file: %s", problem.text);
         return false;
     }
     return true;
@@ -194,28 +200,33 @@ enum exit_code command_reload(struct cli *cli)
     return output_finish() ? EXIT_OK : EXIT_OTHER;
 }
 
-static void print_sources(const struct cli *cli, const char *key, const control_response *response)
+static json_t *value_of(const Configstream__Control__SourceValue *source)
 {
-    json_t *list = json_array();
+    return json_loadb((const char *)source->json.data, source->json.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+}
+
+static void print_sources_text(const control_response *response)
+{
     for (size_t i = 0; i < response->n_sources; i++) {
-        const Configstream__Control__SourceValue *source = response->sources[i];
-        if (!cli->json) {
-            printf("%-20s  %.*s\n", source->source, (int)source->json.len, (const char *)source->json.data);
-            continue;
-        }
-        json_t *object = json_object();
-        output_add(object, "source", json_string(source->source));
-        output_add(object, "value", json_loadb((const char *)source->json.data, source->json.len,
-                                               JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL));
-        if (json_array_append_new(list, object) != 0)
-            cli_complain("out of memory");
+        cfgs_bytes source = output_bytes(response->sources[i]->source);
+        output_styled(STYLE_SOURCE, source);
+        printf("%*s", source.length < SOURCE_COLUMNS ? SOURCE_COLUMNS - (int)source.length : 1, "");
+        output_value_json(value_of(response->sources[i]));
+        putchar('\n');
     }
-    if (!cli->json) {
-        json_decref(list);
-        return;
+}
+
+static void print_sources_json(const char *key, const control_response *response)
+{
+    json_t *list = json_array(), *object;
+    for (size_t i = 0; i < response->n_sources; i++) {
+        object = json_object();
+        output_add(object, "source", output_text(output_bytes(response->sources[i]->source)));
+        output_add(object, "value", value_of(response->sources[i]));
+        output_append(list, object);
     }
-    json_t *object = json_object();
-    output_add(object, "key", output_text((cfgs_bytes){key, strlen(key)}));
+    object = json_object();
+    output_add(object, "key", output_text(output_bytes(key)));
     output_add(object, "sources", list);
     output_line(object);
 }
@@ -237,10 +248,12 @@ enum exit_code command_all_sources(struct cli *cli)
     if (status != EXIT_OK)
         return status;
     if (response->result == CONFIGSTREAM__CONTROL__RESULT__NOT_FOUND) {
-        cli_complain("no setting '%s'", key);
+        cli_complain("no setting '%s'; configstream list names those there are", key);
         status = EXIT_NOT_FOUND;
+    } else if (cli->json) {
+        print_sources_json(key, response);
     } else {
-        print_sources(cli, key, response);
+        print_sources_text(response);
     }
     configstream__control__response__free_unpacked(response, NULL);
     return output_finish() ? status : EXIT_OTHER;

@@ -2,7 +2,9 @@
 #ifndef CLI_HELP_H
 #define CLI_HELP_H
 
-/** The text of --help. */
-extern const char cli_help[];
+#include "cli/options.h"
+
+/** The help of a command, or of the program (NULL), on standard output. */
+void help_print(const struct command *command);
 
 #endif

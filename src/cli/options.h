@@ -38,8 +38,12 @@ enum {
     OPTION_FILE = 1u << 6,
     OPTION_PREFIX = 1u << 7,
     OPTION_COUNT = 1u << 8,
-    OPTION_TIMEOUT = 1u << 9
+    OPTION_TIMEOUT = 1u << 9,
+    OPTION_KEYS = 1u << 10
 };
+
+/* --color */
+enum cli_colour { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER };
 
 enum { OPERANDS_MAX = 2 };
 
@@ -47,7 +51,8 @@ struct cli {
     const struct command *command;
     const char *instance, *arena_path, *control;
     uid_t producer_user; /* (uid_t)-1: none */
-    bool json, show_source, all_sources, live, show_secrets;
+    bool json, show_source, all_sources, live, show_secrets, only_keys;
+    enum cli_colour colour;
     const char *value_json, *file, *prefix;
     int source;          /* enum cfgs_source */
     uint64_t count;      /* 0: no end */
@@ -65,7 +70,7 @@ extern const struct command cli_commands[];
  */
 bool cli_parse(struct cli *cli, int argc, char **argv, enum exit_code *status);
 
-/** "configstream: " and the message, to standard error. */
-void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** The command of that name; NULL, with a complaint that names the nearest one, if there is none. */
+const struct command *cli_find_command(const char *name);
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
+#include "cli/options.h"
+
 #include <configstream/configstream.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -11,8 +13,8 @@
 /** Whether a setting's value is to be hidden where it is shown unasked. */
 bool output_is_secret(const cfgs_setting *setting);
 
-/** Whether a value is, or holds, a URL with a password. */
-bool output_holds_password(const cfgs_value *value);
+/** Whether a value is, or holds, a URL with a password, or has a member that is named like a credential. */
+bool output_holds_secret(const cfgs_value *value);
 
 /** A value as JSON; the mask instead if hidden.  A new reference; ends the program when memory ran out. */
 json_t *output_json(const cfgs_value *value, bool hidden);
@@ -26,17 +28,37 @@ json_t *output_text(cfgs_bytes text);
 /** Print on one line and let go of it. */
 void output_line(json_t *json);
 
-/** Add a member and let go of it. */
+/* Parts of a line for people, in colour if output_colour() said so. */
+enum output_style { STYLE_KEY, STYLE_VALUE, STYLE_SOURCE, STYLE_GOOD, STYLE_DOUBTFUL, STYLE_BAD };
+
+/** Whether texts for people are coloured.  At the start they are not. */
+void output_colour(enum cli_colour when);
+
+/** Text for people, control characters escaped. */
+void output_styled(enum output_style style, cfgs_bytes text);
+
+/** Add a member, or an element, and let go of it. */
 void output_add(json_t *object, const char *name, json_t *value);
+void output_addn(json_t *object, cfgs_bytes name, json_t *value);
+void output_append(json_t *list, json_t *value);
 
 /** The value as JSON text on standard output, or the mask; no newline. */
 void output_value(const cfgs_value *value, bool hidden);
 
-/** A string as it is, anything else as JSON; with a newline. */
+/** JSON text as output_value() prints it; lets go of it. */
+void output_value_json(json_t *json);
+
+/** A string as it is (on a terminal with its control characters escaped, but for line ends and tabs), anything else as
+ * JSON; with a newline. */
 void output_bare(const cfgs_value *value);
 
-/** A key for people: control characters escaped. */
 void output_key(cfgs_bytes key);
+
+/** "(file)", between two texts. */
+void output_source(const char *before, cfgs_bytes source, const char *after);
+
+/** A text that ends with a NUL. */
+cfgs_bytes output_bytes(const char *text);
 
 /** Flush; false (with a complaint) when standard output is gone or full. */
 bool output_finish(void);

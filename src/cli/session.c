@@ -1,6 +1,10 @@
 /* cli/session.c  SPDX-License-Identifier: Apache-2.0 */
 #include "cli/session.h"
 
+#include "base/text.h"
+#include "cli/say.h"
+#include "resolve/declarations.h"
+
 #include <dirent.h>
 #include <grp.h>
 #include <pwd.h>
@@ -29,14 +33,15 @@ enum exit_code session_no_instance(const struct cli *cli)
         return EXIT_NO_INSTANCE;
     }
     int count = scandir(directory, &entries, is_arena, alphasort);
-    fprintf(stderr, "configstream: there is no instance '%s'; ", cli->instance);
-    if (count <= 0)
-        fputs("none exists on this host", stderr);
+    struct buffer names = {0};
     for (int i = 0; i < count; i++) {
-        fprintf(stderr, "%s%s", i ? ", " : "there are: ", entries[i]->d_name + sizeof prefix - 1);
+        const char *name = entries[i]->d_name + sizeof prefix - 1;
+        if (!buffer_append(&names, i ? ", " : "there are: ", i ? 2 : 11) || !buffer_append(&names, name, strlen(name)))
+            cli_complain("out of memory"); /* and some names are not told */
         free(entries[i]);
     }
-    fputc('\n', stderr);
+    cli_complain("there is no instance '%s'; %s", cli->instance, names.length ? names.data : "none exists on this host");
+    free(names.data);
     free(entries);
     return EXIT_NO_INSTANCE;
 }
@@ -50,11 +55,11 @@ void session_warn_down(const cfgs_reader_info *info)
 {
     const char *last = "what follows is the last state it published";
     if (info->state == CFGS_PRODUCER_STALLED)
-        cli_complain("warning: the producer (pid %lld) does not respond, its last heartbeat is %lld ms old; %s",
-                     (long long)info->pid, (long long)info->heartbeat_age_ms, last);
+        cli_say(LOG_WARN, "warning: the producer (pid %lld) does not respond, its last heartbeat is %lld ms old; %s",
+                (long long)info->pid, (long long)info->heartbeat_age_ms, last);
     else
-        cli_complain("warning: the producer (pid %lld) is %s; %s", (long long)info->pid,
-                     cfgs_producer_state_name(info->state), last);
+        cli_say(LOG_WARN, "warning: the producer (pid %lld) is %s; %s", (long long)info->pid,
+                cfgs_producer_state_name(info->state), last);
 }
 
 static void name_readers(const struct cli *cli)
@@ -80,6 +85,17 @@ static void advise(const struct cli *cli, int error)
         name_readers(cli);
     else if (error == CFGS_ERR_UNTRUSTED)
         cli_complain("if that user is to be trusted, name it with --producer-user");
+}
+
+bool session_prefix(const struct cli *cli, const char *text, char key_prefix[CFGS_KEY_MAX_BYTES + 1])
+{
+    const size_t length = strlen(text);
+    if (length <= CFGS_KEY_MAX_BYTES) {
+        key_canonical(key_prefix, text, length + 1);
+        return true;
+    }
+    cli_complain("%s: a key has 1 to %d bytes, this prefix %zu", cli->command->name, CFGS_KEY_MAX_BYTES, length);
+    return false;
 }
 
 enum exit_code session_open_any(const struct cli *cli, cfgs_reader **reader)

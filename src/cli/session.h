@@ -16,6 +16,9 @@ enum exit_code session_open(const struct cli *cli, cfgs_reader **reader);
 /** Open without asking for anything to be there. */
 enum exit_code session_open_any(const struct cli *cli, cfgs_reader **reader);
 
+/** A prefix as keys carry it; false, with a complaint, if no key is that long. */
+bool session_prefix(const struct cli *cli, const char *text, char prefix[CFGS_KEY_MAX_BYTES + 1]);
+
 /** Look; complains on failure.  EXIT_NO_INSTANCE when there is no arena. */
 enum exit_code session_look(const struct cli *cli, cfgs_reader *reader, cfgs_reader_info *info);
 

@@ -1,10 +1,12 @@
 /* cli/status.c: status and destroy.  SPDX-License-Identifier: Apache-2.0 */
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/say.h"
 #include "cli/session.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static void add_number(json_t *object, const char *name, uint64_t number)
 {
@@ -50,15 +52,15 @@ static void print_json(const struct cli *cli, const cfgs_reader_info *info)
     snprintf(layout, sizeof layout, "%u.%u", info->layout_major, info->layout_minor);
     json_t *object = json_object();
     output_add(object, "instance", json_string(cli->instance));
-    output_add(object, "arena", json_string(info->path));
+    output_add(object, "arena", output_text(output_bytes(info->path)));
     output_add(object, "layout", json_string(layout));
-    output_add(object, "instance_id", json_string(info->instance_id));
+    output_add(object, "instance_id", output_text(output_bytes(info->instance_id)));
     output_add(object, "state", json_string(cfgs_producer_state_name(info->state)));
     output_add(object, "pid", json_integer(info->pid));
     add_number(object, "epoch", info->epoch);
     add_number(object, "sequence", info->sequence);
     add_number(object, "settings", info->settings);
-    output_add(object, "origin", json_string(info->origin));
+    output_add(object, "origin", output_text(output_bytes(info->origin)));
     output_add(object, "heartbeat_age_ms", json_integer(info->heartbeat_age_ms));
     add_number(object, "size_bytes", info->size_bytes);
     output_add(object, "bank", bank_json(info));
@@ -69,15 +71,30 @@ static void print_json(const struct cli *cli, const cfgs_reader_info *info)
     output_line(object);
 }
 
+static enum output_style style_of(cfgs_producer_state state)
+{
+    return state == CFGS_PRODUCER_RUNNING ? STYLE_GOOD : session_is_up(state) ? STYLE_DOUBTFUL : STYLE_BAD;
+}
+
+/* What the producer wrote into its header. */
+static void print_text_line(const char *text)
+{
+    print_plain(stdout, text, strlen(text), "");
+    putchar('\n');
+}
+
 static void print_text(const struct cli *cli, const cfgs_reader_info *info)
 {
     printf("instance    %s\n", cli->instance);
-    printf("state       %s", cfgs_producer_state_name(info->state));
+    fputs("state       ", stdout);
+    output_styled(style_of(info->state), output_bytes(cfgs_producer_state_name(info->state)));
     if (info->heartbeat_age_ms >= 0)
         printf(" (heartbeat %" PRId64 " ms ago)", info->heartbeat_age_ms);
-    printf("\nproducer    pid %" PRId64 ", epoch %" PRIu64 ", origin %s\n", info->pid, info->epoch, info->origin);
+    printf("\nproducer    pid %" PRId64 ", epoch %" PRIu64 ", origin ", info->pid, info->epoch);
+    print_text_line(info->origin);
     printf("settings    %" PRIu64 ", last ID %" PRIu64 "\n", info->settings, info->sequence);
-    printf("arena       %s\n", info->path);
+    fputs("arena       ", stdout);
+    print_text_line(info->path);
     printf("            id %s, layout %u.%u, %" PRIu64 " of at most %" PRIu64 " bytes\n", info->instance_id,
            info->layout_major, info->layout_minor, info->size_bytes, info->max_size_bytes);
     printf("bank        generation %" PRIu64 ", heap %" PRIu64 " of %" PRIu64 " bytes, index %" PRIu64 " of %" PRIu64
@@ -86,7 +103,8 @@ static void print_text(const struct cli *cli, const cfgs_reader_info *info)
     printf("counters    %" PRIu64 " updates, %" PRIu64 " batches, %" PRIu64 " rebuilds, %" PRIu64 " loads\n",
            info->counters.updates, info->counters.batches, info->counters.rebuilds, info->counters.loads);
     printf("reloads     %" PRIu64 " ok, %" PRIu64 " failed\n", info->counters.reloads_ok, info->counters.reloads_failed);
-    printf("control     %s\n", info->control_path[0] ? info->control_path : "none");
+    fputs("control     ", stdout);
+    print_text_line(info->control_path[0] ? info->control_path : "none");
 }
 
 enum exit_code command_status(struct cli *cli)

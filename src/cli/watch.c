@@ -2,6 +2,8 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/say.h"
 #include "cli/session.h"
 
 #include <inttypes.h>
@@ -15,7 +17,7 @@ enum { LOOK_EVERY_MS = 500 };
 struct watch {
     const struct cli *cli;
     cfgs_reader *reader;
-    const char *prefix;
+    char prefix[CFGS_KEY_MAX_BYTES + 1];
     uint64_t seen;
     int64_t deadline_ms; /* -1: none */
     int64_t look_at_ms;
@@ -76,11 +78,6 @@ static void print_update_json(const cfgs_event *event, bool hidden)
     output_line(object);
 }
 
-static void print_source(const char *before, cfgs_bytes source, const char *after)
-{
-    printf("%s%.*s%s", before, (int)source.length, source.data ? source.data : "", after);
-}
-
 static void print_update_text(const cfgs_event *event, bool hidden)
 {
     printf("update #%" PRIu64 ": ", event->sequence);
@@ -90,10 +87,10 @@ static void print_update_text(const cfgs_event *event, bool hidden)
     } else {
         fputs(" = ", stdout);
         output_value(&event->setting.value, hidden);
-        print_source(" (", event->setting.source_name, ")");
+        output_source(" (", event->setting.source_name, ")");
     }
     if (event->unset_source_name.length)
-        print_source(", unset ", event->unset_source_name, "");
+        output_source(", unset ", event->unset_source_name, "");
     if (event->has_old) {
         fputs(", was ", stdout);
         output_value(&event->old, hidden);
@@ -105,7 +102,7 @@ static void print_update_text(const cfgs_event *event, bool hidden)
 static bool is_hidden(const cfgs_event *event)
 {
     return output_is_secret(&event->setting) || (event->old_flags & CFGS_SETTING_SECRET) != 0 ||
-           (event->has_old && output_holds_password(&event->old));
+           (event->has_old && output_holds_secret(&event->old));
 }
 
 static bool print_update(struct watch *watch, const cfgs_event *event)
@@ -126,9 +123,9 @@ static bool print_update(struct watch *watch, const cfgs_event *event)
 static void report(const cfgs_reader_info *info)
 {
     if (info->state == CFGS_PRODUCER_RUNNING)
-        cli_complain("the producer (pid %lld) is running", (long long)info->pid);
+        cli_say(LOG_INFO, "the producer (pid %lld) is running", (long long)info->pid);
     else
-        cli_complain("the producer is %s; updates go on when it is back", cfgs_producer_state_name(info->state));
+        cli_say(LOG_WARN, "the producer is %s; updates go on when it is back", cfgs_producer_state_name(info->state));
 }
 
 static void look(struct watch *watch, bool now)
@@ -183,22 +180,21 @@ static enum exit_code follow(struct watch *watch)
 
 enum exit_code command_watch(struct cli *cli)
 {
-    cfgs_reader *reader;
     cfgs_reader_info info;
-    enum exit_code status = session_open(cli, &reader);
-    if (status != EXIT_OK)
-        return status;
     struct watch watch = {
         .cli = cli,
-        .reader = reader,
-        .prefix = cli->prefix ? cli->prefix : "",
         .deadline_ms = cli->timeout_ms < 0 ? -1 : now_ms() + cli->timeout_ms,
     };
-    status = session_look(cli, reader, &info);
+    if (!session_prefix(cli, cli->prefix ? cli->prefix : "", watch.prefix))
+        return EXIT_USAGE;
+    enum exit_code status = session_open(cli, &watch.reader);
+    if (status != EXIT_OK)
+        return status;
+    status = session_look(cli, watch.reader, &info);
     watch.state = info.state;
     if (status == EXIT_OK)
         status = follow(&watch);
-    cfgs_reader_close(reader);
+    cfgs_reader_close(watch.reader);
     return status;
 }
 
@@ -227,11 +223,14 @@ static enum exit_code report_ready(const struct cli *cli, cfgs_reader *reader)
 enum exit_code command_wait(struct cli *cli)
 {
     cfgs_reader *reader;
+    struct progress progress;
     enum exit_code status = session_open_any(cli, &reader);
     if (status != EXIT_OK)
         return status;
     int timeout = cli->timeout_ms < 0 ? CFGS_FOREVER : cli->timeout_ms > INT32_MAX ? INT32_MAX : (int)cli->timeout_ms;
+    progress_begin(&progress, "instance '%s' to publish a configuration", cli->instance);
     int error = cfgs_reader_wait_ready(reader, timeout);
+    progress_end(&progress);
     if (error == CFGS_OK) {
         status = report_ready(cli, reader);
     } else if (error == CFGS_ERR_TIMEOUT) {

@@ -1,0 +1,76 @@
+/* cli/say.c  SPDX-License-Identifier: Apache-2.0 */
+#include "cli/say.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum log_level least = LOG_INFO;
+
+void say_from(enum log_level level)
+{
+    least = level;
+}
+
+/* Bytes of the UTF-8 character at the start of a text, 0 if there is none or it is a control character. */
+static size_t printable_length(const unsigned char *text, size_t left)
+{
+    const unsigned char c = text[0];
+    size_t length = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+    if (length == 0 || length > left || c < 0x20 || c == 0x7f || (c == 0xc2 && text[1] < 0xa0))
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    return length;
+}
+
+void print_plain(FILE *to, const char *text, size_t length, const char *kept)
+{
+    for (size_t at = 0; at < length;) {
+        const unsigned char *c = (const unsigned char *)text + at;
+        size_t size = *c && strchr(kept, *c) ? 1 : printable_length(c, length - at);
+        if (size)
+            fwrite(c, 1, size, to);
+        else
+            fprintf(to, "\\x%02x", *c);
+        at += size ? size : 1;
+    }
+}
+
+static void say(enum log_level level, const char *format, va_list arguments)
+{
+    char *message;
+    if (level < least)
+        return;
+    if (vasprintf(&message, format, arguments) < 0)
+        message = NULL;
+    const char *text = message ? message : "out of memory";
+    fputs("configstream: ", stderr);
+    print_plain(stderr, text, strlen(text), "");
+    fputc('\n', stderr);
+    free(message);
+}
+
+void cli_say(enum log_level level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(level, format, arguments);
+    va_end(arguments);
+}
+
+void cli_complain(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(LOG_ERROR, format, arguments);
+    va_end(arguments);
+}
+
+bool is_terminal(FILE *stream)
+{
+    const char *kind = getenv("TERM");
+    return isatty(fileno(stream)) && !(kind && strcmp(kind, "dumb") == 0);
+}
