@@ -261,6 +261,15 @@ def streamed(value):
     return value
 
 
+def nested(value):
+    """Inside lists and maps a whole number is one number, however it is held; it must be exact."""
+    if isinstance(value, list):
+        return [nested(item) for item in value]
+    if isinstance(value, dict):
+        return {key: nested(item) for key, item in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def complain(what, expected, got):
     return None if expected == got else f"{what} is {got}, not {expected}"
 
@@ -289,10 +298,14 @@ def compare_update(expected, got, refused):
         compare_setting(expected, event["setting"])
 
 
-def result_text(getter):
+def expected_result(getter):
     """The list of no elements that a C function returns stands for the empty list and for none."""
     empty = getter["getter"] in ("string_list", "float_list") and getter["result"] is None
-    return text([] if empty else getter["result"])
+    return [] if empty else getter["result"]
+
+
+def result_text(result):
+    return text(nested(result) if isinstance(result, (list, dict)) else result)
 
 
 def compare_getter(expected, got, told_before):
@@ -302,7 +315,7 @@ def compare_getter(expected, got, told_before):
         codes.add("unknown_key")
     if got["code"] not in codes:
         return complain("code", " or ".join(sorted(codes)), got["code"])
-    return complain("result", result_text(expected), text(got["result"]))
+    return complain("result", result_text(expected_result(expected)), result_text(got["result"]))
 
 
 def compare_diagnostic(expected, got):
