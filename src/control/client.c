@@ -17,7 +17,8 @@ static enum control_call_result lost(const char *path, struct problem *problem)
                     CONTROL_ANSWER_SECONDS);
         return CONTROL_SLOW;
     }
-    problem_set(problem, "%s: the daemon went away: %s", path, errno ? strerror(errno) : "connection closed");
+    problem_set(problem, "%s: the daemon went away: %s; its log may tell why", path,
+                errno ? strerror(errno) : "connection closed");
     return CONTROL_UNREACHABLE;
 }
 

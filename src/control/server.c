@@ -23,7 +23,7 @@ enum {
 static void drop(struct control_server *server, struct control_client *client, const char *reason)
 {
     if (reason)
-        log_write(server->log, LOG_WARN, "control: dropped the client of uid %u, pid %d: %s", (unsigned)client->peer.uid,
+        log_write(server->log, LOG_WARN, "control: dropped the client of uid=%u pid=%d: %s", (unsigned)client->peer.uid,
                   (int)client->peer.pid, reason);
     close(client->fd); /* also takes it out of the epoll set */
     free(client->in.data);
@@ -72,14 +72,45 @@ static struct control_client *find_place(struct control_server *server)
     return idle;
 }
 
-static void take_client(struct control_server *server, struct control_client *client, int fd)
+/* Of the group in its supplementary groups, as they were when it connected. */
+static bool is_member(int fd, gid_t group)
 {
-    struct ucred credentials = {.uid = (uid_t)-1};
-    socklen_t size = sizeof credentials;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-        close(fd);
-        return;
+    socklen_t size = 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
+        return false; /* it has none, or there is no telling */
+    gid_t *groups = malloc(size);
+    bool found = false;
+    if (groups && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0)
+        for (size_t i = 0; i < size / sizeof *groups; i++)
+            found = found || groups[i] == group;
+    free(groups);
+    return found;
+}
+
+/* The socket's mode lets the right ones in; it is checked again here because anybody can have changed it. */
+static bool is_allowed(const struct control_server *server, int fd, const struct ucred *peer)
+{
+    if (peer->uid == 0 || peer->uid == geteuid())
+        return true;
+    return server->set_group && (peer->gid == server->group || is_member(fd, server->group));
+}
+
+static bool identify(const struct control_server *server, int fd, struct ucred *peer)
+{
+    socklen_t size = sizeof *peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &size) != 0) {
+        log_write(server->log, LOG_WARN, "control: dropped a client that cannot be told: %s", strerror(errno));
+        return false;
     }
+    if (is_allowed(server, fd, peer))
+        return true;
+    log_write(server->log, LOG_WARN, "control: dropped the client of uid=%u pid=%d: it is neither root, nor our user%s",
+              (unsigned)peer->uid, (int)peer->pid, server->set_group ? ", nor in the control group" : "");
+    return false;
+}
+
+static void take_client(struct control_server *server, struct control_client *client, int fd, const struct ucred *peer)
+{
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)(client - server->clients)};
     if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         log_write(server->log, LOG_WARN, "control: cannot watch a client: %s", strerror(errno));
@@ -88,11 +119,23 @@ static void take_client(struct control_server *server, struct control_client *cl
     }
     *client = (struct control_client){
         .fd = fd,
-        .peer = {credentials.uid, credentials.pid},
+        .peer = {peer->uid, peer->pid},
         .deadline_ms = now_ms() + CONTROL_PATIENCE_MS,
         .active_ms = now_ms(),
     };
     server->count++;
+}
+
+static void take_newcomer(struct control_server *server, struct control_client *place, int fd)
+{
+    struct ucred peer;
+    if (!identify(server, fd, &peer)) {
+        close(fd);
+        return;
+    }
+    if (place->fd >= 0)
+        drop(server, place, "all places are taken, and it has been idle longest");
+    take_client(server, place, fd, &peer);
 }
 
 /* False: that was all for now. */
@@ -105,9 +148,7 @@ static bool accept_one(struct control_server *server)
     }
     int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) {
-        if (place->fd >= 0)
-            drop(server, place, "all places are taken, and it has been idle longest");
-        take_client(server, place, fd);
+        take_newcomer(server, place, fd);
         return true;
     }
     if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
@@ -267,7 +308,13 @@ bool control_server_open(struct control_server *server, const struct control_ser
                          struct problem *problem)
 {
     *server = (struct control_server){
-        .handler = options->handler, .context = options->context, .log = options->log, .epoll_fd = -1};
+        .set_group = options->set_group,
+        .group = options->group,
+        .handler = options->handler,
+        .context = options->context,
+        .log = options->log,
+        .epoll_fd = -1,
+    };
     for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
         server->clients[i].fd = -1;
     server->listen_fd = control_listen(options->path, options->set_group, options->group, problem);

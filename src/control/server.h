@@ -1,7 +1,8 @@
 /**
  * @file control/server.h  The control socket's serving end: many clients, one thread, nobody waits for anybody.
  *
- * Each client is a small state machine over two buffers.  One that sends garbage, stays silent for
+ * Whoever connects must be root, our own user or a member of the group that was let in, whatever the socket's mode says
+ * by now; anybody else is dropped unheard.  Each client is a small state machine over two buffers.  One that sends garbage, stays silent for
  * CONTROL_PATIENCE_MS or does not take its answer is dropped with a log line.  When all places are taken the client
  * that has been idle longest makes room, if it has been so for CONTROL_IDLE_MS; until then newcomers wait in the
  * socket's backlog, so that nobody's request is thrown away.
@@ -46,6 +47,8 @@ struct control_server {
     char path[CONTROL_PATH_MAX_BYTES + 1];
     dev_t device; /* of the socket's name, which a successor may have by the time we end */
     ino_t inode;
+    bool set_group; /* who may use it, beside root and our own user */
+    gid_t group;
     control_handler *handler;
     void *context;
     const struct log *log;
@@ -53,7 +56,7 @@ struct control_server {
 
 struct control_server_options {
     const char *path;
-    bool set_group; /* let this group in: mode 0660 instead of 0600 */
+    bool set_group; /* let this group's members in: mode 0660 instead of 0600 */
     gid_t group;
     control_handler *handler;
     void *context;

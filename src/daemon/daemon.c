@@ -14,7 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define NAMES_INTERVAL_MS 1000
+#define TICK_MS 1000
 
 /* ---- logging ----------------------------------------------------------------------------------------------------- */
 
@@ -56,34 +56,52 @@ static void log_warnings(struct daemon *daemon, const struct warnings *warnings)
     daemon->warnings = warnings->total;
 }
 
+/* ---- the service manager ----------------------------------------------------------------------------------------- */
+
+static void tell_ready(const struct daemon *daemon)
+{
+    char status[sizeof daemon->reload_error.text + 128];
+    if (daemon->reload_error.text[0])
+        snprintf(status, sizeof status, "reload failed, the last good configuration stays: %s",
+                 daemon->reload_error.text);
+    else
+        snprintf(status, sizeof status, "instance '%s': %zu settings, last ID %llu", daemon->options.instance,
+                 daemon->config.store.slots.live, (unsigned long long)cfgs_publisher_sequence(daemon->publisher));
+    notify_ready(&daemon->notify, status);
+}
+
 /* ---- reload ------------------------------------------------------------------------------------------------------ */
 
 static bool reload(struct daemon *daemon, uint64_t *changes, struct problem *problem)
 {
     struct loaded loaded;
     struct warnings warnings = {0};
+    watch_loading(&daemon->watch);
     bool ok = loaded_read(&loaded, &daemon->options.files, &warnings, problem) &&
               config_reload(&daemon->config, &loaded, daemon->publisher, changes, problem);
     if (ok)
         log_warnings(daemon, &warnings);
     warnings_clear(&warnings);
+    watch_loaded(&daemon->watch, ok);
     return ok;
 }
 
 bool daemon_reload(struct daemon *daemon, uint64_t *changes, struct problem *problem)
 {
+    notify_reloading(&daemon->notify);
     bool ok = reload(daemon, changes, problem);
     cfgs_publisher_count_reload(daemon->publisher, ok);
-    if (!ok) {
+    if (ok) {
+        daemon->reload_error.text[0] = '\0';
+        daemon_follow_log_level(daemon);
+        log_write(&daemon->log, LOG_INFO, "reloaded: %llu changed, last ID %llu", (unsigned long long)*changes,
+                  (unsigned long long)cfgs_publisher_sequence(daemon->publisher));
+    } else {
         daemon->reload_error = *problem;
         log_write(&daemon->log, LOG_ERROR, "reload failed, the last good configuration stays: %s", problem->text);
-        return false;
     }
-    daemon->reload_error.text[0] = '\0';
-    daemon_follow_log_level(daemon);
-    log_write(&daemon->log, LOG_INFO, "reloaded: %llu changed, last ID %llu", (unsigned long long)*changes,
-              (unsigned long long)cfgs_publisher_sequence(daemon->publisher));
-    return true;
+    tell_ready(daemon);
+    return ok;
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
@@ -112,11 +130,13 @@ static bool resolve(struct daemon *daemon, struct problem *problem)
 {
     struct loaded loaded;
     struct warnings warnings = {0};
+    watch_loading(&daemon->watch);
     bool ok = loaded_read(&loaded, &daemon->options.files, &warnings, problem);
     if (ok) {
         ok = config_stage_files(&daemon->config, &loaded, problem) && stage_command_line(daemon, problem);
         loaded_clear(&loaded);
     }
+    watch_loaded(&daemon->watch, ok);
     if (ok && !daemon->options.check)
         daemon_follow_log_level(daemon);
     log_warnings(daemon, &warnings);
@@ -243,6 +263,7 @@ static bool publish_first(struct daemon *daemon, struct problem *problem)
         return false;
     daemon_follow_log_level(daemon);
     log_start(daemon, changes);
+    tell_ready(daemon);
     return true;
 }
 
@@ -269,7 +290,7 @@ static bool take_signals(struct daemon *daemon)
     return true;
 }
 
-/* Once a second: a cleaner may have removed the arena or its lock under us.  False: another producer has the lock now. */
+/* At each tick: a cleaner may have removed the arena or its lock under us.  False: another producer has the lock now. */
 static bool keep_names(struct daemon *daemon)
 {
     bool moved = false;
@@ -287,29 +308,47 @@ static bool keep_names(struct daemon *daemon)
     return error != CFGS_ERR_LOCKED;
 }
 
+static void reload_changed(struct daemon *daemon)
+{
+    struct problem problem;
+    uint64_t changes = 0;
+    daemon_reload(daemon, &changes, &problem);
+}
+
+static int sooner(int a_ms, int b_ms)
+{
+    return a_ms >= 0 && a_ms < b_ms ? a_ms : b_ms;
+}
+
 static int poll_timeout(const struct daemon *daemon)
 {
-    int clients = control_server_timeout(&daemon->server);
-    return clients >= 0 && clients < NAMES_INTERVAL_MS ? clients : NAMES_INTERVAL_MS;
+    return sooner(control_server_timeout(&daemon->server), sooner(watch_timeout(&daemon->watch), TICK_MS));
 }
 
 static int run(struct daemon *daemon)
 {
-    int64_t names_due_ms = now_ms() + NAMES_INTERVAL_MS;
+    int64_t tick_ms = now_ms() + TICK_MS;
     for (;;) {
         struct pollfd ready[] = {{.fd = daemon->signal_fd, .events = POLLIN},
-                                 {.fd = daemon->server.epoll_fd, .events = POLLIN}};
-        if (poll(ready, 2, poll_timeout(daemon)) < 0 && errno != EINTR) {
+                                 {.fd = daemon->server.epoll_fd, .events = POLLIN},
+                                 {.fd = daemon->watch.fd, .events = POLLIN}};
+        if (poll(ready, 3, poll_timeout(daemon)) < 0 && errno != EINTR) {
             log_write(&daemon->log, LOG_CRITICAL, "cannot wait for events: %s", strerror(errno));
             return 1;
         }
         if ((ready[0].revents & POLLIN) && !take_signals(daemon))
             return 0;
         control_server_run(&daemon->server);
-        if (now_ms() >= names_due_ms) {
+        if (ready[2].revents & POLLIN)
+            watch_take_events(&daemon->watch);
+        if (watch_is_due(&daemon->watch))
+            reload_changed(daemon);
+        if (now_ms() >= tick_ms) {
             if (!keep_names(daemon))
                 return 1;
-            names_due_ms = now_ms() + NAMES_INTERVAL_MS;
+            if (watch_tick(&daemon->watch))
+                reload_changed(daemon);
+            tick_ms = now_ms() + TICK_MS;
         }
     }
 }
@@ -326,6 +365,8 @@ static void stop(struct daemon *daemon, enum ending ending)
         cfgs_publisher_close(daemon->publisher, ending == ENDING_UNLINK);
     if (daemon->signal_fd >= 0)
         close(daemon->signal_fd);
+    watch_close(&daemon->watch);
+    notify_close(&daemon->notify);
     config_clear(&daemon->config);
     options_clear(&daemon->options);
 }
@@ -347,6 +388,8 @@ static enum ending failed_ending(const struct daemon *daemon)
 static int start_and_run(struct daemon *daemon)
 {
     struct problem problem;
+    if (!daemon->options.check && !daemon->options.no_watch)
+        watch_open(&daemon->watch, &daemon->options.files, &daemon->log);
     bool ok = resolve(daemon, &problem);
     if (ok && daemon->options.check) {
         stop(daemon, ENDING_KEEP);
@@ -358,6 +401,7 @@ static int start_and_run(struct daemon *daemon)
         return 1;
     }
     int status = run(daemon);
+    notify_stopping(&daemon->notify);
     stop(daemon, status != 0 ? ENDING_AS_FOUND : daemon->options.unlink ? ENDING_UNLINK : ENDING_KEEP);
     return status;
 }
@@ -377,7 +421,8 @@ static int print_size(struct options *options)
 
 int main(int argc, char **argv)
 {
-    struct daemon daemon = {.signal_fd = -1, .server = {.listen_fd = -1, .epoll_fd = -1}};
+    struct daemon daemon = {
+        .signal_fd = -1, .server = {.listen_fd = -1, .epoll_fd = -1}, .watch.fd = -1, .notify.fd = -1};
     keep_standard_fds();
     signal(SIGPIPE, SIG_IGN); /* a log reader that goes away must not take the daemon along */
     for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
@@ -386,5 +431,6 @@ int main(int argc, char **argv)
     if (daemon.options.print_size)
         return print_size(&daemon.options);
     daemon.log = daemon.options.log;
+    notify_open(&daemon.notify);
     return start_and_run(&daemon);
 }

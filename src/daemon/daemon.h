@@ -3,7 +3,9 @@
 #define DAEMON_DAEMON_H
 
 #include "control/server.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
+#include "daemon/watch.h"
 
 struct daemon {
     struct options options;
@@ -11,6 +13,8 @@ struct daemon {
     struct config config;
     cfgs_publisher *publisher;
     struct control_server server;
+    struct watch watch;
+    struct notify notify;
     int signal_fd;
     char bad_level[32];          /* the log_level that names none, as far as it was complained about; said once */
     int names_error;             /* of the last look after the arena's name; said once */

@@ -18,6 +18,7 @@ enum {
     KEY_FLEET_POLICIES,
     KEY_ENV_PREFIX,
     KEY_STRICT,
+    KEY_NO_WATCH,
     KEY_INSTANCE,
     KEY_ARENA_PATH,
     KEY_CONTROL,
@@ -41,6 +42,7 @@ static const struct argp_option known[] = {
     {"fleet-policies", KEY_FLEET_POLICIES, "FILE", 0, "Fleet policies (YAML); they win over file and environment", 1},
     {"env-prefix", KEY_ENV_PREFIX, "PREFIX", 0, "Environment variables are PREFIX_LOG_LEVEL and so on (default: DD)", 1},
     {"strict", KEY_STRICT, 0, 0, "Refuse whatever would be converted, kept as it is, or ignored with a warning", 1},
+    {"no-watch", KEY_NO_WATCH, 0, 0, "Reload only when asked to, not whenever a file changes", 1},
     {"set", KEY_SET, "KEY=VALUE", 0, "Set a setting, source cli, before the first snapshot; may be repeated.  "
      "Every user can read it in /proc: give secrets in a file", 1},
     {"instance", KEY_INSTANCE, "NAME", 0, "Name of the instance (default: default)", 2},
@@ -156,6 +158,7 @@ static error_t take(int key, char *text, struct argp_state *state)
     case KEY_FLEET_POLICIES: options->files.fleet = text; break;
     case KEY_ENV_PREFIX: take_env_prefix(state, options, text); break;
     case KEY_STRICT: options->files.strict = true; break;
+    case KEY_NO_WATCH: options->no_watch = true; break;
     case KEY_INSTANCE: take_instance(state, options, text); break;
     case KEY_ARENA_PATH: options->arena_path = text; break;
     case KEY_CONTROL: options->control = text; break;
@@ -206,7 +209,7 @@ void options_parse(struct options *options, int argc, char **argv)
         .options = known,
         .parser = take,
         .doc = "Resolve configuration and publish it to every process of this host, in shared memory."
-               "\vRuns in the foreground and logs to standard error.  SIGHUP reloads the files; a file that does not parse "
+               "\vRuns in the foreground and logs to standard error.  The files are read again when one of them changes, and on SIGHUP; one that does not parse "
                "leaves the last good configuration published.  SIGTERM and SIGINT end it cleanly.\n"
                "Exit status: 0 ok, 1 failure, 2 usage.",
     };

@@ -17,7 +17,7 @@ struct options {
     uint64_t max_size;   /* 0: default */
     char **sets;         /* KEY=VALUE, as given; set_count of them */
     size_t set_count;
-    bool check, print_size, forget_runtime, unlink;
+    bool check, print_size, forget_runtime, unlink, no_watch;
     uint64_t settings; /* of --print-size */
     struct log log;
 };

@@ -56,6 +56,8 @@ def eventually(what, condition):
 
 
 class Case(unittest.TestCase):
+    watching = False  # whether the daemon reloads by itself, or only when the test asks for it
+
     def setUp(self):
         self.instance = "cli-test-%d-%d" % (os.getpid(), next(numbers))
         self.folder = tempfile.mkdtemp(prefix="cfgs-")
@@ -99,7 +101,7 @@ class Case(unittest.TestCase):
 
     def daemon_arguments(self, *more):
         return [DAEMON, "--instance", self.instance, "--config", self.config, "--defaults", self.defaults,
-                "--control", self.socket, *more]
+                "--control", self.socket, *([] if self.watching else ["--no-watch"]), *more]
 
     def start(self, *more):
         log = open(self.log, "a")
