@@ -199,8 +199,7 @@ static void take_step_event(struct watch *watch, const struct watch_step *step, 
     }
     file->writing = false;
     watch->stale = watch->stale || !(mask & IN_CLOSE_WRITE);
-    if (file->racy)
-        file->loaded = (struct file_identity){0};
+    file->doubtful = file->racy;
     settle_later(watch);
 }
 
@@ -245,7 +244,7 @@ void watch_take_events(struct watch *watch)
 
 static bool has_changed(const struct watched_file *file)
 {
-    return !same(&file->now, &file->loaded);
+    return file->doubtful || !same(&file->now, &file->loaded);
 }
 
 /* Many editors and scripts empty or remove a file before they write it. */
@@ -266,11 +265,11 @@ static bool look_at_all(struct watch *watch)
     return ready && !held;
 }
 
-static void tell_changed(const struct watch *watch)
+static void tell_changed(const struct watch *watch, const char *how)
 {
     for (unsigned i = 0; i < watch->file_count; i++)
         if (has_changed(&watch->files[i]))
-            log_write(watch->log, LOG_INFO, "reload: %s changed", watch->files[i].path);
+            log_write(watch->log, LOG_INFO, "reload: %s changed%s", watch->files[i].path, how);
 }
 
 int watch_timeout(const struct watch *watch)
@@ -288,7 +287,7 @@ bool watch_is_due(struct watch *watch)
     watch->due_ms = 0;
     if (!look_at_all(watch))
         return false;
-    tell_changed(watch);
+    tell_changed(watch, "");
     return true;
 }
 
@@ -328,7 +327,7 @@ bool watch_tick(struct watch *watch)
     if (due || watch->stale) /* no event told of a change: the way may lead elsewhere */
         find_ways(watch);
     if (due)
-        tell_changed(watch);
+        tell_changed(watch, ", seen by looking once a second");
     return due;
 }
 
@@ -343,6 +342,7 @@ void watch_loading(struct watch *watch)
         struct watched_file *file = &watch->files[i];
         file->loaded = look(file->path); /* before the reading: a change under way differs from it */
         file->racy = is_young(&file->loaded);
+        file->doubtful = false;
     }
 }
 

@@ -41,10 +41,11 @@ struct watched_file {
     const char *path; /* borrowed */
     int wd;           /* of the directory in which it lies; -1: not watched */
     struct file_identity loaded, now, last_tick;
-    bool filled;  /* the content in force is not empty */
-    bool racy;    /* so young when it was loaded that a later change may look the same */
-    bool writing; /* modified, and not closed since */
-    bool held;    /* it was said that it holds up the reload */
+    bool filled;   /* the content in force is not empty */
+    bool racy;     /* so young when it was loaded that a later change may look the same ... */
+    bool doubtful; /* ... and an event tells that there was one */
+    bool writing;  /* modified, and not closed since */
+    bool held;     /* it was said that it holds up the reload */
 };
 
 /** A name in a watched directory, on the way to a file. */
