@@ -188,6 +188,8 @@ static bool dispatch(struct call *call, const control_request *request, struct b
         break;
     default:
         problem_set(&call->problem, "this daemon (%s) does not know the request", cfgs_version());
+        log_write(&call->daemon->log, LOG_WARN, "request of uid=%u pid=%d refused: %s", (unsigned)call->peer->uid,
+                  (int)call->peer->pid, call->problem.text);
         ok = refuse(call);
     }
     call->response->sequence = cfgs_publisher_sequence(call->daemon->publisher);

@@ -74,6 +74,8 @@ static bool take_key(struct key *key, const char *text, size_t length, struct pr
 {
     if (!length || length > CFGS_KEY_MAX_BYTES)
         return problem_set(problem, "a key has 1 to %d bytes, not %zu", CFGS_KEY_MAX_BYTES, length);
+    if (memchr(text, '\0', length))
+        return problem_set(problem, "a key holds no NUL character, as the one behind '%.300s' is", text);
     key_canonical(key->text, text, length);
     key->text[length] = '\0';
     key->length = length;
@@ -123,6 +125,10 @@ static bool convert_request(struct set_request *request, enum setting_kind kind,
     const struct node *node = request_node(request, kind, &text, &pool, problem);
     if (node)
         result = convert_node(&converter, node, kind, copy, NULL, problem);
+    if (result == CONVERT_FAILED) {
+        struct problem reason = *problem;
+        problem_set(problem, "'%.300s': %s", key, reason.text);
+    }
     if (result == CONVERT_IMPOSSIBLE)
         problem_set(problem, "'%.300s' is declared as %s, and this %s cannot be converted to that; such a value is written: %s",
                     key, setting_kind_name(kind), node_kind_name(node->kind), setting_kind_example(kind));

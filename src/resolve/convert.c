@@ -254,7 +254,11 @@ static enum convert_result finish(struct converter *converter, enum convert_resu
             *inexact = cfgs_builder_inexact(converter->builder);
         return result;
     }
-    problem_set(problem, "the value cannot be published: %s", cfgs_strerror(error));
+    if (error == CFGS_ERR_TOO_LARGE)
+        problem_set(problem, "the value is beyond %u bytes or %d levels; shorten it", CFGS_VALUE_MAX_BYTES,
+                    CFGS_VALUE_MAX_DEPTH);
+    else
+        problem_set(problem, "the value cannot be published: %s", cfgs_strerror(error));
     return CONVERT_FAILED;
 }
 

@@ -93,6 +93,10 @@ static const char *reason_of(enum json_error_code code)
 struct node *json_to_node(struct pool_block **pool, const char *text, size_t length, struct problem *problem)
 {
     json_error_t error;
+    if (memchr(text, '\0', length)) { /* jansson takes one behind the document for its end */
+        problem_set(problem, "not valid JSON: it holds a NUL byte");
+        return NULL;
+    }
     json_t *json = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (!json) {
         problem_set(problem, "not valid JSON: line %d, column %d: %s", error.line, error.column,

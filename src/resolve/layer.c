@@ -200,7 +200,7 @@ static bool take_entry(struct walk *walk, const struct node *node)
         return true;
     }
     if (need > DOC_KEY_MAX_BYTES)
-        return problem_set(walk->problem, "%s:%u:%u: the whole key has %zu bytes, more than %u", walk->doc->file,
+        return problem_set(walk->problem, "%s:%u:%u: the whole key has %zu bytes, more than %u; shorten it", walk->doc->file,
                            node->key_line, node->key_column, need, DOC_KEY_MAX_BYTES);
     if (before)
         walk->key[walk->length++] = '.';
