@@ -2,9 +2,10 @@
  * text_units.c: durations ("1h30m") and sizes ("10 MB") written as text.
  *
  * The spelling of durations is that of Go's time.ParseDuration; sizes are read as the agents' size getter reads
- * them: an integer and one of b, kb, mb, gb (or k, m, g), in powers of 1024, in any case.
+ * them: an integer as in number_text.h and one of b, kb, mb, gb (or k, m, g), in powers of 1024, in any case.
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "number_text.h"
 #include <configstream/error.h>
 #include <configstream/value.h>
 #include <string.h>
@@ -122,29 +123,42 @@ static size_t skip_blanks(const char *text, size_t length, size_t at)
     return at;
 }
 
-int cfgs_size_parse(const char *text, size_t length, uint64_t *bytes)
+/* The length without a unit, whose factor is stored; a last 'b' is always one, also where it could be a digit. */
+static size_t cut_size_unit(const char *text, size_t length, uint64_t *factor)
 {
-    uint64_t number, factor = 1;
+    static const char prefixes[] = "kmg";
 
+    *factor = 1;
+    if (length > 0 && (text[length - 1] | 0x20) == 'b')
+        length--;
+    const char *prefix = length > 0 ? memchr(prefixes, text[length - 1] | 0x20, sizeof prefixes - 1) : NULL;
+    if (prefix == NULL)
+        return length;
+    *factor = UINT64_C(1) << (10 * (prefix - prefixes + 1));
+    return length - 1;
+}
+
+static size_t cut_blanks(const char *text, size_t length)
+{
     while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
         length--;
-    size_t at = skip_blanks(text, length, 0), start = at;
-    if (!read_digits(text, length, &at, &number))
-        return CFGS_ERR_RANGE;
-    if (at == start)
+    return length;
+}
+
+int cfgs_size_parse(const char *text, size_t length, uint64_t *bytes)
+{
+    size_t start = skip_blanks(text, length, 0);
+    uint64_t number, factor;
+    bool negative;
+
+    length = cut_size_unit(text, cut_blanks(text, length), &factor);
+    length = cut_blanks(text, length);
+    if (length <= start)
         return CFGS_ERR_SYNTAX;
-    at = skip_blanks(text, length, at);
-    if (at < length) {
-        static const char prefixes[] = "kmg";
-        const char *prefix = memchr(prefixes, text[at] | 0x20, sizeof prefixes - 1);
-        if (prefix != NULL) {
-            factor = UINT64_C(1) << (10 * (prefix - prefixes + 1));
-            at++;
-        }
-        if (at < length && (text[at] | 0x20) == 'b')
-            at++;
-    }
-    if (at != length)
+    int err = number_integer(text + start, length - start, &negative, &number);
+    if (err != CFGS_OK)
+        return err;
+    if (negative)
         return CFGS_ERR_SYNTAX;
     if (__builtin_mul_overflow(number, factor, &number))
         return CFGS_ERR_RANGE;

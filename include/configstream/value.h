@@ -74,7 +74,8 @@ CFGS_API cfgs_value cfgs_value_string(const char *text, size_t length);
  * int       int, or a double that is whole and fits int64
  * double    double, or int (rounded to the nearest double)
  * duration  nanoseconds: int or whole double taken as nanoseconds, or text such as "1h30m", "1.5s", "300ms", "10us"
- * size      bytes: int or whole double, or text such as "512", "10kb", "5 MB", "1g" (powers of 1024, any case)
+ * size      bytes: int or whole double, or text such as "512", "10kb", "5 MB", "1g" (powers of 1024, any case); the number
+ *           may be written with 0x, 0o, 0b or leading-0 (octal) prefix, as the agents read it: "010" is 8
  */
 CFGS_API CFGS_NODISCARD int cfgs_value_get_bool(const cfgs_value *value, bool *out);
 CFGS_API CFGS_NODISCARD int cfgs_value_get_int(const cfgs_value *value, int64_t *out);

@@ -145,7 +145,17 @@ Test(typed, sizes_read_as_their_table_says)
         {"1bk", CFGS_ERR_SYNTAX, 0},
         {"1kk", CFGS_ERR_SYNTAX, 0},
         {"1 2", CFGS_ERR_SYNTAX, 0},
-        {"0x10", CFGS_ERR_SYNTAX, 0},
+        {"0x10", CFGS_OK, 16},
+        {"0x10KB", CFGS_OK, 16384}, /* recorded: int-string-base-prefix */
+        {"010kb", CFGS_OK, 8192},
+        {"0x1b", CFGS_OK, 1}, /* a last b is a unit */
+        {"1_000", CFGS_OK, 1000},
+        {"2.00 kb", CFGS_OK, 2048},
+        {"+3", CFGS_OK, 3},
+        {"0x", CFGS_ERR_SYNTAX, 0},
+        {"08", CFGS_ERR_SYNTAX, 0},
+        {"1__0", CFGS_ERR_SYNTAX, 0},
+        {"b", CFGS_ERR_SYNTAX, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint64_t out = 77;
