@@ -7,26 +7,29 @@
  *
  * Unlike everything else in the library, these functions ALWAYS write their results; results and codes:
  *   CFGS_OK                 converted, or nothing to convert
- *   CFGS_ERR_UNKNOWN_KEY    no setting of that name, and nothing declared below it: the zero value.  For a section whose
- *                           settings are all undeclared: the section
+ *   CFGS_ERR_UNKNOWN_KEY    no setting of that name, and nothing below it: the zero value; or only undeclared settings
+ *                           below it (CFGS_SETTING_UNDECLARED): the section
  *   CFGS_ERR_CAST_FAILED    the value cannot be converted: the zero value
  *   CFGS_ERR_BAD_ELEMENT    an element of the list cannot be converted: no list
- *   anything else           as in get.h (NOT_READY, BUSY, CORRUPT, FORKED, INVALID, MEMORY): the zero value
+ *   anything else           as in get.h (NOT_READY, BUSY, CORRUPT, FORKED, INVALID, MEMORY; for sections also
+ *                           TOO_LARGE): the zero value, NULL for what would be allocated
  * Zero values: false, 0, 0.0, "", a list of no elements, a struct of no entries.
  *
  * Conversions (those of the spf13/cast library of Go, on which the agents build):
  *   bool      numbers: not 0; text: 1 t T TRUE true True, 0 f F FALSE false False
- *   int       bool: 1 or 0; double: cut off; text: decimal, or with 0x, 0o, 0b or leading-0 (octal) prefix; a fraction of
- *             zeros ("2.00") is cut off
- *   double    bool: 1 or 0; text: decimal
- *   string    bool: true, false; numbers: shortest decimal
+ *   int       bool: 1 or 0; double: cut off, if it fits; text: decimal, or with 0x, 0o, 0b or leading-0 (octal) prefix, and
+ *             '_' between digits; a fraction of zeros ("2.00") is cut off
+ *   double    bool: 1 or 0; text: decimal, hexadecimal with exponent (0x1p-2), inf, nan
+ *   string    bool: true, false; numbers: shortest decimal, without exponent.  A text that holds a NUL byte fails
  *   duration  numbers: nanoseconds; text: 1h30m, or without a unit nanoseconds
- *   size      numbers: bytes; text: number with kb, mb, gb (powers of 1024, any case); the number as for int
- *   lists     text is cut at white space
+ *   size      whole numbers: bytes; text: as cfgs_size_parse() reads it.  Negative sizes fail
+ *   lists     text is cut at white space (of ASCII); a bool or number is a list of itself
  *   maps      text is read as a JSON object
+ * Texts in lists and maps of strings: an element that is a null, a list or a map gives "", without a word, as there.
  * A null is the zero value.  Only duration fails on null and on a missing key (CFGS_ERR_CAST_FAILED), as there.
  *
- * Threads: any.  Cost: as in get.h; text conversions and everything with a copy allocate.
+ * Threads: any.  Cost: as in get.h where the strict getter reads the value; else an allocation and a copy of it.  A section
+ * or a key that does not exist costs one pass over all settings.
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef CONFIGSTREAM_CAST_H
@@ -45,7 +48,10 @@ CFGS_API CFGS_NODISCARD int cfgs_cast_size(cfgs_reader *reader, const char *key,
 /** *out is malloc()ed and NUL-terminated: free(*out).  NULL only with an error other than the three above. */
 CFGS_API CFGS_NODISCARD int cfgs_cast_string(cfgs_reader *reader, const char *key, char **out);
 
-/** As cfgs_value_string_list() and cfgs_value_float_list(): one malloc()ed block, free(*items); NULL with *count 0. */
+/**
+ * As cfgs_value_string_list() and cfgs_value_float_list(): one malloc()ed block, free(*items).  A null, a missing key and
+ * every error give NULL with *count 0; an empty list is a block with *count 0.
+ */
 CFGS_API CFGS_NODISCARD int cfgs_cast_string_list(cfgs_reader *reader, const char *key, char ***items, size_t *count);
 CFGS_API CFGS_NODISCARD int cfgs_cast_float_list(cfgs_reader *reader, const char *key, double **items, size_t *count);
 
@@ -55,7 +61,8 @@ CFGS_API CFGS_NODISCARD int cfgs_cast_float_list(cfgs_reader *reader, const char
  * value       whatever is held; for a section the merged map of its settings; null if there is nothing
  * map         a struct; a section too
  * string_map  a struct of strings: each entry as cfgs_cast_string
- * list_map    a struct of lists of strings: each entry as cfgs_cast_string_list
+ * list_map    a struct of lists of strings: each entry as cfgs_cast_string_list, a null as an empty list; an entry that is a
+ *             map fails the whole
  */
 CFGS_API CFGS_NODISCARD int cfgs_cast_value(cfgs_reader *reader, const char *key, cfgs_copy **out);
 CFGS_API CFGS_NODISCARD int cfgs_cast_map(cfgs_reader *reader, const char *key, cfgs_copy **out);
