@@ -29,7 +29,7 @@ static const struct topic topics[] = {
      "\n"
      "With --json: {\"key\",\"value\",\"source\",\"sequence\"}, source and sequence null for a\n"
      "section; with --all-sources: {\"key\",\"sources\":[{\"source\",\"value\"}]}.\n",
-     "0 ok, 1 other failure, 2 usage, 3 no such setting or section,\n" LIVE},
+     "0 ok, 1 other failure, 2 usage, 3 no such setting or\nsection, " LIVE},
     {"list", "list [PREFIX] [--keys] [--live] [--show-secrets]",
      "Print all settings whose key starts with PREFIX, sorted",
      "One line for each: key = value  (source).  Secrets are masked: settings declared secret,\n"

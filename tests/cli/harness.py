@@ -3,6 +3,8 @@
 import itertools
 import json
 import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -53,6 +55,45 @@ def eventually(what, condition):
         if time.monotonic() > give_up:
             raise AssertionError("gave up waiting for " + what)
         time.sleep(0.01)
+
+
+class Terminal:
+    """A program at a terminal of its own, and all it has written there."""
+
+    def __init__(self, case, arguments, environment):
+        self.fd, other = pty.openpty()
+        case.addCleanup(os.close, self.fd)
+        self.process = subprocess.Popen(arguments, stdin=other, stdout=other, stderr=other, env=environment,
+                                        start_new_session=True)
+        os.close(other)
+        case.processes.append(self.process)
+        self.seen = ""
+
+    def read(self):
+        """False at the end."""
+        if not select.select([self.fd], [], [], PATIENCE)[0]:
+            raise AssertionError("the terminal stays silent after " + repr(self.seen))
+        try:
+            got = os.read(self.fd, 65536)
+        except OSError:  # EIO: nobody has it open any more
+            return False
+        self.seen += got.decode(errors="backslashreplace")
+        return bool(got)
+
+    def until(self, text):
+        while text not in self.seen:
+            if not self.read():
+                raise AssertionError("%r never came, only %r" % (text, self.seen))
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def finish(self):
+        """All that was written, once the program has ended."""
+        while self.read():
+            pass
+        self.process.wait(PATIENCE)
+        return self.seen
 
 
 class Case(unittest.TestCase):
@@ -163,6 +204,10 @@ class Case(unittest.TestCase):
                                    stderr=subprocess.PIPE, text=True)
         self.processes.append(process)
         return process
+
+    def terminal(self, arguments, environment=None):
+        """A program whose standard output and error are a terminal."""
+        return Terminal(self, arguments, {**os.environ, "TERM": "xterm", "NO_COLOR": "", **(environment or {})})
 
     def event(self, process):
         line = process.stdout.readline()

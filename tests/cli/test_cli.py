@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -784,6 +785,370 @@ class Watch(Case):
         self.cli("reload")
         event = self.event(watch)
         self.assertEqual((event["event"], event["reason"]), ("snapshot", "lapped"))
+
+
+class Sections(Case):
+    def setUp(self):
+        super().setUp()
+        self.write(self.defaults, DEFAULTS.replace("  inner:", """  api_key: sesame
+  big: 9007199254740993
+  endpoints: []
+  inner:""") + "  logs_config.inner.depth: {secret: true}\n")
+        self.start()
+
+    def test_secrets_in_a_section_are_masked_unless_asked_for(self):
+        got = self.json("get", "logs_config")
+        self.assertEqual(got["value"]["api_key"], "********")
+        self.assertEqual(got["value"]["inner"], {"depth": "********"})
+        self.assertEqual((got["value"]["batch_wait"], got["masked"], got["source"]), (7, True, None))
+        self.assertNotIn("sesame", self.text("get", "logs_config"))
+        self.assertIn("sesame", self.text("get", "logs_config", "--show-secrets"))
+        shown = self.json("get", "logs_config", "--show-secrets")
+        self.assertEqual((shown["value"]["inner"], "masked" in shown), ({"depth": 2}, False))
+
+    def test_a_secret_asked_for_by_its_key_is_shown_with_all_its_sources(self):
+        self.cli("set", "logs_config.api_key", "simsim")
+        self.assertEqual(self.text("get", "logs_config.api_key"), "simsim\n")
+        self.assertEqual([source["value"] for source in self.json("get", "logs_config.api_key", "--all-sources")["sources"]],
+                         ["sesame", "simsim"])
+
+    def test_members_of_a_value_that_are_named_like_credentials_mask_it(self):
+        self.cli("set", "logs_config.endpoints", "--value-json", '[{"host": "a", "api_key": "sesame"}]')
+        self.assertNotIn("sesame", self.text("list") + self.text("list", "--json") + self.text("get", "logs_config"))
+        watch = self.spawn_watch("--count", "2")
+        self.event(watch)
+        self.cli("unset", "logs_config.endpoints")
+        event = self.event(watch)
+        self.assertEqual((event["value"], event["old"], event["masked"]), ("********", "********", True))
+
+    def test_numbers_in_a_section_are_as_exact_as_alone(self):
+        self.assertEqual(self.json("get", "logs_config")["value"]["big"], 9007199254740993)
+
+    def test_a_key_that_is_also_a_section_gives_way_to_what_lies_below(self):
+        self.write(self.config, "a.b: 1\na.b-c: 2\na.b.d: 3\n")
+        self.cli("reload")
+        self.assertEqual(self.json("get", "a")["value"], {"b-c": 2, "b": {"d": 3}})
+        self.assertEqual(self.value("a.b"), 1)
+
+    def test_doubles_are_printed_as_people_wrote_them(self):
+        for text in ("0.48", "1e-7", "0.1", "123456.789", "1.7976931348623157e+308"):
+            self.cli("set", "rate", text)
+            self.assertEqual(float(self.text("get", "rate")), float(text))
+        self.cli("set", "rate", "0.48")
+        self.assertEqual(self.text("get", "rate"), "0.48\n")
+        self.assertIn('"value":0.48,', self.text("get", "rate", "--json"))
+        self.assertIn("rate = 0.48  (cli)", self.text("list"))
+        self.assertEqual(self.text("get", "rate", "--all-sources").split(), ["default", "1.5", "cli", "0.48"])
+
+
+HOSTILE = "\x1b]0;owned\x07\x7f\u009b31m\r\u0085é"
+
+
+class Hostile(Case):
+    """What others wrote into a configuration is no command to a terminal."""
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+        self.write(self.config, json.dumps({HOSTILE: 1}) + "\n")
+        self.cli("reload")
+        self.cli("set", "site", "--value-json", json.dumps(HOSTILE))
+
+    def check_harmless(self, text):
+        self.assertNotRegex(text, "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f]")
+
+    def test_lines_for_people_hold_no_control_characters(self):
+        text = self.text("list") + self.text("list", "--keys") + self.text("get", "site", "--source") + \
+            self.text("get", "site", "--all-sources") + self.text("watch", "--count", "1")
+        self.check_harmless(text)
+        self.assertIn("\\x1b]0;owned", text)
+        self.check_harmless(self.cli("get", HOSTILE + "x", code=3).stderr)
+        self.check_harmless(self.cli("get", "--" + HOSTILE, code=2).stderr)
+
+    def test_updates_for_people_hold_none_either(self):
+        watch = subprocess.Popen([CLI, "--instance", self.instance, "watch", "--count", "2"], stdout=subprocess.PIPE,
+                                 text=True)
+        self.processes.append(watch)
+        watch.stdout.readline()
+        self.cli("unset", "site")
+        line = watch.stdout.readline()
+        self.assertIn("owned", line)
+        self.check_harmless(line)
+
+    def test_json_is_escaped_and_says_the_same(self):
+        self.check_harmless(self.text("list", "--json") + self.text("get", "site", "--json"))
+        self.assertEqual(self.value("site"), HOSTILE)
+        self.assertIn(HOSTILE.lower(), [json.loads(line)["key"] for line in self.text("list", "--json").splitlines()])
+
+    def test_a_bare_text_is_exact_in_a_pipe_and_escaped_on_a_terminal(self):
+        raw = subprocess.run([CLI, "--instance", self.instance, "get", "site"], stdout=subprocess.PIPE).stdout
+        self.assertEqual(raw, HOSTILE.encode() + b"\n")
+        seen = self.terminal([CLI, "--instance", self.instance, "get", "site"]).finish()
+        self.assertNotIn("\x1b", seen)
+        self.assertIn("\\x1b]0;owned\\x07\\x7f\\xc2\\x9b31m\\x0d\\xc2\\x85é", seen)
+
+    def test_names_in_the_directory_of_arenas_are_escaped(self):
+        other = "/dev/shm/configstream.%s-\x1b[31m" % self.instance
+        self.write(other, "")
+        try:
+            self.end()
+            self.cli("destroy")
+            self.assertIn(self.instance + "-\\x1b[31m", self.cli("get", "a", code=4).stderr)
+        finally:
+            os.unlink(other)
+
+
+class Terminals(Case):
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def seen(self, *words, **environment):
+        return self.terminal([CLI, "--instance", self.instance, *words], environment).finish()
+
+    def test_colour_is_for_terminals_that_want_it(self):
+        for words in (("list",), ("get", "cmd_port", "--source"), ("get", "cmd_port", "--all-sources"), ("status",)):
+            self.assertIn("\x1b[", self.seen(*words), words)
+            self.assertNotIn("\x1b[", self.seen(*words, NO_COLOR="1"), words)
+            self.assertNotIn("\x1b[", self.seen(*words, TERM="dumb"), words)
+            self.assertNotIn("\x1b[", self.seen(*words, "--color", "never"), words)
+            self.assertNotIn("\x1b[", self.seen(*words, "--json"), words)
+            self.assertNotIn("\x1b[", self.text(*words), words)
+            self.assertIn("\x1b[", self.text(*words, "--color=always"), words)
+        self.assertIn("\x1b[32mrunning", self.seen("status"))
+        self.crash()
+        self.assertIn("\x1b[31mdead", self.seen("status"))
+
+    def test_colour_is_all_that_is_added(self):
+        self.assertEqual(re.sub("\x1b\\[[0-9]*m", "", self.text("list", "--color", "always")), self.text("list"))
+
+    def test_updates_are_coloured(self):
+        watch = self.terminal([CLI, "--instance", self.instance, "watch", "--count", "2"])
+        watch.until("snapshot #")
+        self.cli("set", "cmd_port", "5")
+        self.assertRegex(watch.finish(), "\x1b\\[[0-9]+mcmd_port\x1b\\[0m = ")
+
+    def test_a_wait_shows_what_for_and_erases_it(self):
+        self.end()
+        self.cli("destroy")
+        waiter = self.terminal([CLI, "--instance", self.instance, "wait"])
+        waiter.until("waiting for instance '%s' to publish" % self.instance)
+        self.start()
+        seen = waiter.finish()
+        self.assertEqual(waiter.process.returncode, 0)
+        self.assertIn("\r\x1b[Kready: ", seen)
+
+    def test_a_slow_daemon_is_waited_for_visibly(self):
+        path = os.path.join(self.folder, "slow")
+        with socket.socket(socket.AF_UNIX) as slow:
+            slow.bind(path)
+            slow.listen()
+            change = self.terminal([CLI, "--instance", self.instance, "--control", path, "set", "site", "x"])
+            connection = slow.accept()[0]
+            change.until("waiting for the daemon")
+            connection.sendall(b"\x00\x00\x00\x04\x18\x01\x20\x09")  # one change, ID 9
+            seen = change.finish()
+            connection.close()
+        self.assertIn("\r\x1b[Kset ", seen)
+        self.assertIn("(#9)", seen)
+
+    def test_what_is_no_terminal_sees_no_progress(self):
+        waiter = subprocess.Popen([CLI, "--instance", self.instance + "-never", "wait", "--timeout", "1.5"],
+                                  stderr=subprocess.PIPE, text=True)
+        self.assertNotIn("waiting", waiter.communicate(timeout=PATIENCE)[1])
+        seen = self.seen("--instance", self.instance + "-never", "wait", "--timeout", "1.5", TERM="dumb")
+        self.assertNotIn("waiting", seen)
+        self.assertIn("in time", seen)
+
+
+class Options(Case):
+    def test_log_level_says_what_reaches_standard_error(self):
+        self.start()
+        self.assertIn(self.socket, self.cli("set", "site", "b", "--log-level", "debug").stderr)
+        self.assertEqual(self.cli("set", "site", "c").stderr, "")
+        self.crash()
+        for level in ("trace", "debug", "info", "warn"):
+            self.assertIn("last state", self.cli("get", "site", "--log-level", level).stderr)
+        for level in ("error", "critical", "off"):
+            self.assertEqual(self.cli("--log-level=" + level, "get", "site").stderr, "")
+        self.assertIn("nope", self.cli("get", "nope", "--log-level", "error", code=3).stderr)
+        self.assertEqual(self.cli("get", "nope", "--log-level", "off", code=3).stderr, "")
+
+    def test_every_command_has_help_of_its_own(self):
+        overview = self.text("--help")
+        commands = re.findall(r"^  ([a-z]+) +[A-Z]", overview, re.M)
+        self.assertEqual(len(commands), 10)
+        for command in commands:
+            text = self.text(command, "--help")
+            self.assertTrue(text.startswith("Usage: configstream [OPTION...] %s" % command), text)
+            self.assertIn("Exit status: 0 ok", text)
+            self.assertEqual(text, self.text("help", command))
+            self.assertEqual(text, self.text("--help", command))
+        self.assertEqual(self.text("help"), overview)
+        for option in ("--instance", "--arena-path", "--producer-user", "--control", "--json", "--color", "--log-level"):
+            self.assertIn(option, overview)
+
+    def test_options_in_a_commands_help_are_taken_and_no_others(self):
+        values = {"source": "cli", "value-json": "1", "file": "/dev/null", "prefix": "a", "count": "1", "timeout": "0"}
+        helps = {command: set(re.findall(r"^  --([a-z-]+)", self.text("help", command), re.M))
+                 for command in ("get", "list", "set", "unset", "watch", "wait", "status", "reload", "destroy")}
+        for command, own in helps.items():
+            for option in set().union(*helps.values()):
+                words = ["--" + option] + ([values[option]] if option in values and (command, option) != ("get", "source") else [])
+                stderr = self.run_cli(command, *words, "--log-level", "error").stderr
+                (self.assertIn if option not in own else self.assertNotIn)("takes no option", stderr, (command, option))
+
+    def test_a_bad_value_names_option_and_value_and_what_is_good(self):
+        for words, good in (((["--instance", "a b"]), "A-Z"), (["--arena-path", ""], "default"),
+                            (["--control", ""], "default"), (["--producer-user", "no body"], "number"),
+                            (["--log-level", "lound"], "critical"), (["--color", "red"], "always"),
+                            (["--json=x"], "no value")):
+            self.check_bad(["list"] + words, good)
+        for text in ("x", "0", "-1", "1.5", "", " 1", "99999999999999999999"):
+            self.check_bad(["watch", "--count", text], "number from 1")
+        for text in ("x", "-1", "", "nan", "inf", "1e99", "1s"):
+            self.check_bad(["wait", "--timeout", text], "seconds")
+        for text in ("mars", "", "CLI", "none"):
+            self.check_bad(["set", "a", "b", "--source", text], "remote-config")
+        self.check_bad(["set", "a", "--file", ""], "path")
+        self.check_bad(["list", "k" * 1025], "1024", shows=False)
+        self.check_bad(["watch", "--prefix", "k" * 1025], "1024", shows=False)
+        self.assertIn("--file", self.cli("set", "a", "--file", self.folder + "/gone", code=1).stderr)
+        self.assertIn("107", self.cli_started("set", "site", "a", "--control", "/" + "x" * 200, code=2).stderr)
+
+    def cli_started(self, *words, code):
+        self.start()
+        return self.cli(*words, code=code)
+
+    def check_bad(self, words, good, shows=True):
+        stderr = self.cli(*words, code=2).stderr
+        if shows:
+            option, value = (words[-1].split("=") if "=" in words[-1] else words[-2:])
+            self.assertIn(option, stderr)
+            self.assertIn("'%s'" % value, stderr)
+        self.assertIn(good, stderr)
+
+    def test_an_option_without_its_value_is_named(self):
+        for option in ("--instance", "--arena-path", "--producer-user", "--control", "--color", "--log-level", "--count"):
+            self.assertIn(option + " needs a value", self.cli("watch", option, code=2).stderr)
+
+    def test_a_bad_environment_is_named_and_a_flag_wins_over_it(self):
+        environment = dict(os.environ, CONFIGSTREAM_PRODUCER_USER="no body")
+        result = self.run_cli("list", env=environment)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("CONFIGSTREAM_PRODUCER_USER: there is no user 'no body'", result.stderr)
+        self.assertEqual(self.run_cli("list", "--producer-user", "0", env=environment).returncode, 4)
+
+    def test_an_unknown_command_names_the_nearest(self):
+        for typed, meant in (("stauts", "status"), ("wacth", "watch"), ("lst", "list"), ("gte", "get"), ("relaod", "reload")):
+            self.assertIn("is it '%s'?" % meant, self.cli(typed, code=2).stderr)
+        self.assertNotIn("is it", self.cli("frobnicate", code=2).stderr)
+        self.assertIn("is it 'watch'?", self.cli("help", "wach", code=2).stderr)
+        self.assertIn("is it 'watch'?", self.cli("wach", "--help", code=2).stderr)
+
+    def test_prefixes_are_canonical_as_keys_are(self):
+        self.start()
+        self.assertEqual(self.text("list", "LOGS_Config."), self.text("list", "logs_config."))
+        watch = self.spawn_watch("--prefix", "LOGS_Config.", "--count", "1")
+        self.assertEqual(self.event(watch)["settings"], 3)
+
+    def test_keys_alone(self):
+        self.start()
+        self.assertEqual(self.text("list", "logs_config.", "--keys").split(),
+                         ["logs_config.batch_wait", "logs_config.inner.depth", "logs_config.use_compression"])
+        self.assertEqual(self.json("list", "cmd", "--keys"), {"key": "cmd_port"})
+
+
+COMPLETION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/completion")
+
+
+class Completion(Case):
+    def complete(self, *words):
+        """What bash is offered for the last word; words as it breaks them."""
+        script = 'source "$1"; shift; program=$1; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _configstream "$program"; ' \
+                 'printf "%s\\n" "${COMPREPLY[@]}"'
+        result = subprocess.run(["bash", "--norc", "-c", script, "bash", COMPLETION + "/configstream.bash", CLI, *words],
+                                capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(result.stderr, "")
+        return result.stdout.split()
+
+    def at(self, *words):
+        return self.complete("--instance", self.instance, *words)
+
+    def test_commands_and_options_are_those_of_the_help(self):
+        commands = re.findall(r"^  ([a-z]+) +[A-Z]", self.text("--help"), re.M)
+        self.assertEqual(self.complete(""), commands)
+        self.assertEqual(self.complete("help", ""), commands)
+        self.assertEqual(self.complete("st"), ["status"])
+        general = set(re.findall(r"^  (--[a-z-]+)", self.text("--help"), re.M)) | {"--version"}
+        self.assertEqual(set(self.complete("--")), general)
+        with open(COMPLETION + "/_configstream") as file:
+            zsh = file.read()
+        for command in commands:
+            own = set(re.findall(r"^  (--[a-z-]+)", self.text("help", command), re.M))
+            self.assertEqual(set(self.complete(command, "--")), general | own, command)
+            of_zsh = re.search(r"^        %s\) own=\((.*?)\) ;;$" % command, zsh, re.M | re.S)
+            self.assertEqual(set(re.findall(r"(?<=[')])--[a-z-]+(?=[=\[])", of_zsh.group(1) if of_zsh else "")), own, command)
+            self.assertRegex(zsh, r"(?m)^        '%s:" % command)
+        for option in general:
+            self.assertIn(option, zsh)
+
+    def test_values_of_options(self):
+        self.assertEqual(self.complete("set", "a", "--source", "re"), ["remote-config"])
+        self.assertEqual(len(self.complete("unset", "--source", "=", "")), 12)
+        self.assertEqual(self.complete("unset", "--source", "="), self.complete("unset", "--source", ""))
+        self.assertEqual(self.complete("--log-level", "=", "cri"), ["critical"])
+        self.assertEqual(self.complete("--color", "a"), ["auto", "always"])
+        self.assertEqual(self.complete("--producer-user", "roo"), ["root"])
+        self.assertEqual(self.complete("set", "a", "--file", self.config[:-2]), [self.config])
+        self.assertEqual(self.complete("watch", "--count", ""), [])
+
+    def test_keys_and_instances_are_the_live_ones(self):
+        self.start()
+        self.assertEqual(self.complete("--instance", self.instance[:-1]), [self.instance])
+        for words in (["get"], ["set"], ["unset"], ["list"], ["watch", "--prefix"], ["get", "--source"], ["get", "--"],
+                      ["set", "--source", "cli"], ["set", "--source", "=", "cli"]):
+            self.assertEqual(self.at(*words, "cmd"), ["cmd_port"], words)
+        self.assertEqual(self.complete("--instance", "=", self.instance, "get", "cmd"), ["cmd_port"])
+        self.assertEqual(self.complete("get", "--instance", self.instance, "cmd"), ["cmd_port"])
+        self.assertEqual(self.at("get", "cmd_port", "cmd"), [])
+        self.assertEqual(self.at("set", "cmd_port", "cmd"), [])
+        self.crash()
+        self.assertEqual(self.at("get", "cmd"), ["cmd_port"])
+
+    def test_no_instance_is_silence(self):
+        self.assertEqual(self.at("get", ""), [])
+        self.assertEqual(self.complete("nonsense", ""), [])
+
+    def test_a_hostile_key_is_not_offered(self):
+        self.write(self.config, json.dumps({"$(touch %s/owned)" % self.folder: 1, "a`id`": 2, "fine": 3}))
+        self.start()
+        self.assertEqual(self.at("get", "f"), ["fine"])
+        self.assertNotIn("$", "".join(self.at("get", "")))
+        self.assertEqual(self.at("get", "a`"), [])
+        self.assertFalse(os.path.exists(self.folder + "/owned"))
+
+    def zsh(self):
+        if not shutil.which("zsh"):
+            self.skipTest("no zsh here")
+        shell = self.terminal(["zsh", "-f", "-i"], {"HOME": self.folder, "DIR": COMPLETION})
+        shell.type("PATH=%s:$PATH; fpath=($DIR $fpath); autoload -U compinit; compinit -u -D; print rea'd'y\n" %
+                   os.path.dirname(CLI))
+        shell.until("\nready")
+        return shell
+
+    def test_zsh_takes_its_file_and_completes(self):
+        self.start()
+        shell = self.zsh()
+        self.assertEqual(subprocess.run(["zsh", "-n", COMPLETION + "/_configstream"]).returncode, 0)
+        for typed, completed in (("configstream stat", "us"), ("configstream unset --source=remo", "te-config"),
+                                 ("configstream --log-level criti", "cal"),
+                                 ("configstream --instance %s get cmd_" % self.instance, "port"),
+                                 ("configstream list --show-s", "ecrets")):
+            shell.seen = ""
+            shell.type(typed + "\t")
+            shell.until(typed.split()[-1] + completed)
+            shell.type("\x15")
 
 
 class Example(Case):
