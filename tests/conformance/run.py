@@ -107,8 +107,8 @@ class Instance:
             return file.read()
 
     def start_daemon(self):
-        command = [self.daemon_program, "--instance", self.name, "--control", self.path("socket"), "--log-level", "info",
-                   "--defaults", self.path("defaults.yaml"), "--config", self.path("main.yaml")]
+        command = [self.daemon_program, "--instance", self.name, "--control", self.path("socket"),
+                   "--log-level", "info", "--defaults", self.path("defaults.yaml"), "--config", self.path("main.yaml")]
         if "fleet" in self.inputs:
             command += ["--fleet-policies", self.path("fleet.yaml")]
         for change in self.inputs.get("startup_sets", []):
@@ -405,8 +405,9 @@ def check_lists(vectors, listed):
     if strangers:
         sys.exit(f"differences.json names {sorted(strangers)}, which are no vectors")
     used = {difference["reason"] for each in listed["differences"].values() for difference in each}
-    if used != listed["reasons"].keys():
-        sys.exit(f"reasons in differences.json that are not both given and used: {sorted(used ^ listed['reasons'].keys())}")
+    odd = used ^ listed["reasons"].keys()
+    if odd:
+        sys.exit(f"reasons in differences.json that are not both given and used: {sorted(odd)}")
 
 
 def main(programs, wanted):
