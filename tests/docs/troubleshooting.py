@@ -8,7 +8,7 @@ A section is a `###` heading below `## Troubleshooting`.  Each starts on a host 
     ```console            a block of commands and what they print, standard error included
     $ command             run as the operator; `agent$ command` as the user of an agent
     …                     inside a line stands for any text (pids, times, sizes), alone on a line for any lines
-There is no other kind of block, and no method of Host that the page does not use.
+There is no other kind of block, no command inside the text, and no method of Host that the page does not use.
 
 Names of the page stand for others in the test: instance NAME is docs-PID-NUMBER-NAME, the folders of PLACES are
 subfolders of one that is made for the section, the agent is the user nobody, and the group `agents` its group.
@@ -62,8 +62,9 @@ class Host:
         self._daemons = {}
         self._meanwhile = None
         self._status = 0
-        self._environment = {name: text for name, text in os.environ.items() if not name.startswith("DD_")}
-        self._environment["PATH"] = self._folder + "/bin:" + os.environ["PATH"]
+        ours = re.compile(r"DD_|CONFIGSTREAM|NOTIFY_SOCKET$")
+        self._environment = {name: text for name, text in os.environ.items() if not ours.match(name)}
+        self._environment.update(PATH=self._folder + "/bin:" + os.environ["PATH"], LC_ALL="C.UTF-8")
         os.chmod(self._folder, 0o755)  # the agent's user has to get at the programs
         for place in ("/bin", "/lib", *PLACES.values()):
             os.mkdir(self._folder + place)
@@ -109,8 +110,8 @@ class Host:
 
         eventually("the daemon", up)
 
-    def _stop(self, number=signal.SIGTERM):
-        daemon = self._daemons.pop("default")
+    def _stop(self, number=signal.SIGTERM, instance="default"):
+        daemon = self._daemons.pop(instance)
         daemon.send_signal(number)
         daemon.wait(PATIENCE)
 
@@ -128,11 +129,18 @@ class Host:
     def instance_web_runs(self):
         self._start(instance="web")
 
+    def instance_old_was_left(self):
+        self._start(instance="old")
+        self._stop(instance="old")
+
     def the_file_does_not_parse(self):
         self._write("etc/datadog.yaml", "cmd_port: 6001\nlogs_config:\n  batch_wait: 7\n site: example.org\n")
 
     def the_file_is_mended(self):
         self._write("etc/datadog.yaml", "cmd_port: 6002\n")
+
+    def the_file_is_empty(self):
+        self._write("etc/datadog.yaml", "")
 
     def the_file_holds_doubtful_lines(self):
         self._write("etc/datadog.yaml", "cmd_prot: 6001\nlogs_config:\n  batch_wait: soon\n")
@@ -245,6 +253,13 @@ class Page:
     PART = re.compile(r"^### (?P<heading>[^\n]*)$|^<!-- test: (?P<marker>\w+) -->$|^```(?P<kind>\w*)\n(?P<block>.*?)^```$",
                       flags=re.S | re.M)
 
+    # what looks like a block, a marker or a command, where PART found none
+    STRAY = re.compile(r"```.*|<!--.*|`[a-z][\w-]* [^`\n]*`")
+
+    @staticmethod
+    def blank(part):
+        return re.sub(r"[^\n]", " ", part[0])
+
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
             self.text = file.read()
@@ -253,6 +268,8 @@ class Page:
         self.problems = []
         self.used = set()
         self.ran = 0
+        for stray in self.STRAY.finditer(self.PART.sub(self.blank, chapter[0]) if chapter else ""):
+            self.blame(self.line(chapter.start() + stray.start()), "is not run: " + stray[0])
 
     def line(self, position):
         return self.text.count("\n", 0, position) + 1
