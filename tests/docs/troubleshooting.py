@@ -279,7 +279,8 @@ class Page:
 
     def run_block(self, host, part):
         if part["kind"] != "console":
-            return self.blame(self.line(part.start()), "a block of `%s`, which cannot be run" % part["kind"])
+            self.blame(self.line(part.start()), "a block of `%s`, which cannot be run" % part["kind"])
+            return
         for line, as_agent, command, said in commands(part["block"], self.line(part.start("block"))):
             got = host._run(as_agent, command)
             self.ran += 1
@@ -289,13 +290,17 @@ class Page:
     def run_section(self, heading, parts):
         if os.geteuid() != 0 and any("agent" in (part["block"] or part["marker"]) for part in parts):
             self.used.update(part["marker"] for part in parts)
-            return print("skipped, only root can be another user: " + heading)
+            print("skipped, only root can be another user: " + heading)
+            return
         host, ready = Host(), False
         try:
             for part in parts:
                 if part["block"] is None:
                     ready = True
                     self.used.add(part["marker"])
+                    if not hasattr(Host, part["marker"]):
+                        self.blame(self.line(part.start()), "no such situation: " + part["marker"])
+                        return
                     getattr(host, part["marker"])()
                 elif ready:
                     self.run_block(host, part)
@@ -303,7 +308,7 @@ class Page:
                     self.blame(self.line(part.start()), "no situation for this block")
         finally:
             host._close()
-        return print("ran: " + heading)
+        print("ran: " + heading)
 
     def run(self):
         starts = [i for i, part in enumerate(self.parts) if part["heading"]]
