@@ -335,6 +335,10 @@ static bool check_whole(const struct cli *cli)
     const struct command *command = cli->command;
     bool is_set = (command->options & OPTION_VALUE_JSON) != 0;
     size_t values = cli->operand_count + (cli->value_json != NULL) + (cli->file != NULL);
+    if (cli->show_source && cli->all_sources) {
+        cli_complain("get takes one of --source and --all-sources, not both; see configstream help get");
+        return false;
+    }
     if (is_set && values != 2) {
         cli_complain("set takes KEY and one of VALUE, --value-json J, --file F; see configstream help set");
         return false;

@@ -10,9 +10,6 @@
 #include <configstream/value.h>
 #include <jansson.h>
 
-/** Going away: use json_to_text(). */
-#define JSON_OUTPUT_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17))
-
 /** Parse a JSON text of any type into nodes that live in the pool; NULL with the problem set. */
 struct node *json_to_node(struct pool_block **pool, const char *text, size_t length, struct problem *problem);
 

@@ -137,7 +137,8 @@ class Basics(Case):
     def test_usage_errors_are_2(self):
         for words in ([], ["fly"], ["get"], ["get", "a", "b"], ["set", "a"], ["set", "a", "b", "--file", "c"],
                       ["list", "--frobnicate"], ["watch", "--count", "x"], ["set", "site", "a", "--source", "mars"],
-                      ["wait", "--timeout", "soon"], ["status", "--live"]):
+                      ["wait", "--timeout", "soon"], ["status", "--live"],
+                      ["get", "site", "--source", "--all-sources"]):
             self.cli(*words, code=2)
 
     def test_help_and_version_are_0(self):
