@@ -9,7 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(build-essential cmake ninja-build pkg-config g++ python3 libyaml-dev libjansson-dev libprotobuf-c-dev
-          protobuf-c-compiler protobuf-compiler libxxhash-dev libcriterion-dev liblmdb-dev spin)
+          protobuf-c-compiler protobuf-compiler libxxhash-dev libcriterion-dev liblmdb-dev spin
+          mandoc mmdebstrap zsh)
 presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(release asan tsan)
 

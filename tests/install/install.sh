@@ -33,9 +33,81 @@ cc -std=c11 -I"$scratch/usr/include" "$here/consumer.c" "$libdir/libconfigstream
   "$cmake" --build "$scratch/package" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "the CMake package"; }
 "$scratch/package/consumer" || fail "the CMake consumer"
 
-for program in bin/configstream sbin/configstreamd; do
-  if [ -e "$build/CMakeCache.txt" ] && grep -q 'CFGS_BUILD_PROGRAMS:BOOL=ON' "$build/CMakeCache.txt"; then
-    env -u LD_LIBRARY_PATH "$scratch/usr/$program" --version | grep -q '^config' || fail "$program --version"
+# The overview page's example is a program.
+sed -n '/^\.Bd -literal$/,/^\.Ed$/p' "$scratch/usr/share/man/man3/configstream.3" | sed -e '/^\.[BE]d/d' -e 's/\\e/\\/g' \
+  >"$scratch/example.c"
+# shellcheck disable=SC2086
+cc -std=c17 -Wall -Wextra -Werror "$scratch/example.c" $flags -o "$scratch/example" || fail "the example of configstream(3)"
+for header in "$scratch"/usr/include/configstream/*.h; do
+  grep -q "configstream/${header##*/}" "$scratch/usr/share/man/man3/configstream.3" || fail "configstream(3) leaves out ${header##*/}"
+done
+page_names=$(grep -oh 'cfgs_[a-z_]*' "$scratch/usr/share/man/man3/configstream.3" | sort -u)
+for name in $page_names; do
+  grep -qw -- "$name" "$scratch"/usr/include/configstream/*.h || fail "configstream(3) names $name, and no header does"
+done
+
+pages=$(find "$scratch/usr/share/man" -type f)
+for page in $pages; do
+  if command -v mandoc >/dev/null; then
+    mandoc -T lint -W warning "$page" >"$scratch/log" || { cat "$scratch/log"; fail "mandoc -T lint"; }
+  fi
+  if man --version 2>/dev/null | grep -q '^man 2'; then
+    LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>"$scratch/log" >/dev/null
+    [ ! -s "$scratch/log" ] || { cat "$scratch/log"; fail "man --warnings $page"; }
   fi
 done
-echo "install: headers, libraries, pkg-config and CMake package work"
+
+if ! grep -q 'CFGS_BUILD_PROGRAMS:BOOL=ON' "$build/CMakeCache.txt"; then
+  echo "install: headers, libraries, pkg-config and CMake package work; programs are not built"
+  exit
+fi
+
+for program in bin/configstream sbin/configstreamd; do
+  env -u LD_LIBRARY_PATH "$scratch/usr/$program" --version | grep -q '^config' || fail "$program --version"
+done
+
+# A manual page has the options that the program's help has.  "Fl -name" is how a page writes --name.
+page_options() { grep -o 'Fl -[a-z][a-z-]*\|| -[a-z][a-z-]*' "$1" | sed 's/.* /-/' | sort -u; }
+help_options() { grep -o -- '--[a-z][a-z-]*' | sort -u; }
+all_help() {
+  "$scratch/usr/bin/configstream" --help
+  for command in $("$scratch/usr/bin/configstream" --help | sed -n 's/^  \([a-z]*\)  *[A-Z].*/\1/p'); do
+    "$scratch/usr/bin/configstream" help "$command"
+    grep -q "^\.It Cm $command\b" "$scratch/usr/share/man/man1/configstream.1" || fail "configstream(1) leaves out $command"
+  done
+}
+all_help >"$scratch/help"
+diff <(help_options <"$scratch/help") <(page_options "$scratch/usr/share/man/man1/configstream.1") ||
+  fail "configstream(1) and --help differ: < in the help, > in the page"
+diff <("$scratch/usr/sbin/configstreamd" --help | help_options) <(page_options "$scratch/usr/share/man/man8/configstreamd.8") ||
+  fail "configstreamd(8) and --help differ: < in the help, > in the page"
+
+for file in lib/systemd/system/configstreamd.service lib/systemd/system/configstreamd@.service \
+  lib/sysusers.d/configstream.conf lib/tmpfiles.d/configstream.conf etc/configstream/datadog.yaml \
+  share/configstream/defaults.yaml share/configstream/control.proto \
+  share/bash-completion/completions/configstream share/zsh/site-functions/_configstream; do
+  [ -s "$scratch/usr/$file" ] || fail "no $file"
+done
+cmp -s "$here/../../docs/examples/agent/defaults.yaml" "$scratch/usr/share/configstream/defaults.yaml" || fail "defaults.yaml"
+
+# The installed configuration is one that the daemon takes.
+"$scratch/usr/sbin/configstreamd" --check --strict --defaults "$scratch/usr/share/configstream/defaults.yaml" \
+  --config "$scratch/usr/etc/configstream/datadog.yaml" || fail "the installed configuration"
+
+# The units, with the programs where this test has put them.
+prefix=$(sed -n 's/^CMAKE_INSTALL_PREFIX:PATH=//p' "$build/CMakeCache.txt")
+mkdir "$scratch/units"
+for unit in "$scratch"/usr/lib/systemd/system/*.service; do
+  sed "s|=$prefix/|=$scratch/usr/|" "$unit" >"$scratch/units/${unit##*/}"
+done
+if command -v systemd-analyze >/dev/null; then
+  systemd-analyze verify --man=no "$scratch/units/configstreamd.service" "$scratch/units/configstreamd@edge.service" \
+    >"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "systemd-analyze verify"; }
+fi
+# Every option a unit gives is one the daemon has.
+for option in $(grep -oh -- ' --[a-z-]*' "$scratch"/units/*.service | sort -u); do
+  grep -q -- "$option" "$scratch/help" || "$scratch/usr/sbin/configstreamd" --help | grep -q -- "$option" ||
+    fail "a unit says $option"
+done
+
+echo "install: headers, libraries, pkg-config and CMake package, programs, manual pages, units and completions work"
