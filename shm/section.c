@@ -149,7 +149,8 @@ static void build(cfgs_builder *builder, struct section *section)
     const char *path = ""; /* the key of the leaf before: its sections are open */
     size_t path_length = 0;
 
-    qsort_r(leaves, leaf_count(section), sizeof *leaves, compare_leaves, section);
+    if (leaves != NULL)
+        qsort_r(leaves, leaf_count(section), sizeof *leaves, compare_leaves, section);
     cfgs_builder_begin_struct(builder);
     for (size_t i = 0; i < leaf_count(section); i++) {
         const char *key = section->bytes.data + leaves[i].key_at;

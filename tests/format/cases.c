@@ -133,7 +133,7 @@ static void deep(cfgs_builder *b)
         cfgs_builder_end_list(b);
 }
 
-#define MIXED_LIST "[null,false,-7,0.5,1e20,-0.0,\"NaN\",\"\\n\",[],{}]"
+#define MIXED_LIST "[null,false,-7,0.5,1e+20,-0.0,\"NaN\",\"\\n\",[],{}]"
 
 static char deep_json[2 * DEEP + 1], long_json[70003], long_key[CFGS_KEY_MAX_BYTES + 1];
 
@@ -145,16 +145,16 @@ static const struct shape shapes[] = {
     {"int.max", NULL, "9223372036854775807", int_max, CFGS_SOURCE_ENVIRONMENT_VARIABLE},
     {"int.min", NULL, "-9223372036854775808", int_min, CFGS_SOURCE_FLEET_POLICIES},
     {"int.2^53+1", NULL, "9007199254740993", beyond_double, CFGS_SOURCE_CONFIG_POST_INIT},
-    {"double.tenth", NULL, "0.10000000000000001", tenth, CFGS_SOURCE_SECRET},
+    {"double.tenth", NULL, "0.1", tenth, CFGS_SOURCE_SECRET},
     {"double.whole", NULL, "3.0", whole, CFGS_SOURCE_LOCAL_CONFIG_PROCESS},
     {"double.-0", NULL, "-0.0", minus_zero, CFGS_SOURCE_AGENT_RUNTIME},
-    {"double.huge", NULL, "1.0000000000000001e300", huge, CFGS_SOURCE_REMOTE_CONFIG},
-    {"double.tiny", NULL, "4.9406564584124654e-324", tiny, CFGS_SOURCE_CLI},
+    {"double.huge", NULL, "1e+300", huge, CFGS_SOURCE_REMOTE_CONFIG},
+    {"double.tiny", NULL, "5e-324", tiny, CFGS_SOURCE_CLI},
     {"double.nan", NULL, "\"NaN\"", nan_value, CFGS_SOURCE_CLI},
     {"double.inf", NULL, "\"+Inf\"", infinite, CFGS_SOURCE_CLI},
     {"double.-inf", NULL, "\"-Inf\"", minus_infinite, CFGS_SOURCE_VERBATIM},
     {"text.empty", NULL, "\"\"", empty, CFGS_SOURCE_FILE},
-    {"text.controls", NULL, "\"\\\"\\\\/\\b\\f\\n\\r\\t\\u001F\x7f\"", controls, CFGS_SOURCE_FILE},
+    {"text.controls", NULL, "\"\\\"\\\\/\\b\\f\\n\\r\\t\\u001F\\u007F\"", controls, CFGS_SOURCE_FILE},
     {"text.unicode", NULL, "\"h\xc3\xb6llo \xe4\xb8\x96\xe7\x95\x8c \xf0\x9f\x8c\x8d \xe2\x80\xa8\"", unicode,
      CFGS_SOURCE_VERBATIM},
     {"text.nul", NULL, "\"a\\u0000b\"", with_nul, CFGS_SOURCE_FILE},
@@ -168,7 +168,7 @@ static const struct shape shapes[] = {
      CFGS_SOURCE_FILE},
     {"struct.large", NULL,
      "{\"list\":[9007199254740993,-9223372036854775807,0],\"max\":9223372036854775807,"
-     "\"min\":-9.2233720368547758e18,\"odd\":9007199254740993}",
+     "\"min\":-9.223372036854776e+18,\"odd\":9007199254740993}",
      large_ints, CFGS_SOURCE_FILE},
     {"k", NULL, "\"text\"", plain, CFGS_SOURCE_FILE},
     {"K", NULL, "\"text\"", plain, CFGS_SOURCE_FILE},

@@ -296,23 +296,27 @@ class Nested(float):
 def number_text(number):
     if number != number or number in (float("inf"), float("-inf")):
         return '"NaN"' if number != number else '"+Inf"' if number > 0 else '"-Inf"'
-    text = f"{number:.17g}"
+    text = shortest(number)
     if isinstance(number, Nested) and number == int(number) and abs(number) <= 1 << 53 and text != "-0":
         return str(int(number))
-    if "e" in text:
-        mantissa, exponent = text.split("e")
-        return f"{mantissa}e{int(exponent)}"
-    return text if "." in text else text + ".0"
+    return text if "." in text or "e" in text else text + ".0"
+
+
+def shortest(number):
+    """The fewest digits that read back, without an exponent where that stays short."""
+    plain = number == 0 or 1e-6 <= abs(number) < 1e15
+    texts = (f"{number:.{digits}{'f' if plain else 'g'}}" for digits in range(0 if plain else 1, 23))
+    return next(text for text in texts if float(text) == number)
 
 
 def string_text(string):
-    """As JSON has it: escapes only where it must, with hexadecimal digits in upper case."""
-    return '"' + "".join(escaped(c) if c < " " or c in '"\\' else c for c in string) + '"'
+    """As JSON has it, and all control characters escaped; hexadecimal digits in upper case."""
+    return '"' + "".join(escaped(c) if c < " " or c in '"\\' or "\x7f" <= c <= "\x9f" else c for c in string) + '"'
 
 
 def escaped(character):
     form = json.dumps(character)[1:-1]
-    return form[:2] + form[2:].upper() if form.startswith("\\u") else form
+    return form if len(form) == 2 else f"\\u{ord(character):04X}"
 
 
 def text(value):
