@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- scalars: each writes only what it could convert ---------------------------------------------------------------- */
+/* ---- scalars: each writes only what it could convert ------------------------------------------------------------- */
 
 static bool bytes_in(const cfgs_bytes *bytes, const char *const *texts, size_t count)
 {
@@ -167,7 +167,7 @@ static int to_size(const cfgs_value *value, uint64_t *bytes)
     return cfgs_size_parse(text.data, text.length, bytes) == CFGS_OK ? CFGS_OK : CFGS_ERR_CAST_FAILED;
 }
 
-/* ---- what is held ---------------------------------------------------------------------------------------------------- */
+/* ---- what is held ------------------------------------------------------------------------------------------------ */
 
 static int copy_empty(cfgs_kind kind, cfgs_copy **out)
 {
@@ -227,7 +227,7 @@ CAST_SCALAR(cfgs_cast_double, double, cfgs_get_double, to_double)
 CAST_SCALAR(cfgs_cast_duration, int64_t, cfgs_get_duration, to_duration)
 CAST_SCALAR(cfgs_cast_size, uint64_t, cfgs_get_size, to_size)
 
-/* ---- text ------------------------------------------------------------------------------------------------------------ */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 /* A text with a NUL byte has no C string: "" and CFGS_ERR_CAST_FAILED, as for all that cannot be converted. */
 static int to_c_string(const cfgs_value *value, char **out)
@@ -261,7 +261,7 @@ int cfgs_cast_string(cfgs_reader *reader, const char *key, char **out)
     return err;
 }
 
-/* ---- lists ----------------------------------------------------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
 
 typedef int build_fn(cfgs_builder *builder, const cfgs_value *value);
 
@@ -411,7 +411,7 @@ int cfgs_cast_float_list(cfgs_reader *reader, const char *key, double **items, s
     return err;
 }
 
-/* ---- maps ------------------------------------------------------------------------------------------------------------ */
+/* ---- maps -------------------------------------------------------------------------------------------------------- */
 
 static int add_json(cfgs_builder *builder, const cfgs_value *text)
 {
@@ -498,7 +498,7 @@ int cfgs_cast_list_map(cfgs_reader *reader, const char *key, cfgs_copy **out)
     return cast_map(reader, key, add_list_map, out);
 }
 
-/* ---- as held --------------------------------------------------------------------------------------------------------- */
+/* ---- as held ----------------------------------------------------------------------------------------------------- */
 
 int cfgs_cast_value(cfgs_reader *reader, const char *key, cfgs_copy **out)
 {

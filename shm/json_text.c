@@ -37,7 +37,7 @@ static bool accept_word(struct json *json, const char *word)
     return true;
 }
 
-/* ---- strings ------------------------------------------------------------------------------------------------------- */
+/* ---- strings ----------------------------------------------------------------------------------------------------- */
 
 /* Past the closing quote; false: there is none, or a control character before it. */
 static bool find_quote(struct json *json, bool *escapes)
@@ -163,7 +163,7 @@ static int read_string(struct json *json, cfgs_bytes *out)
     return escapes ? decode_string(json, start, json->at - 1, out) : CFGS_OK;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static size_t skip_digits(struct json *json)
 {
@@ -214,7 +214,7 @@ static int add_number(struct json *json)
     return err;
 }
 
-/* ---- structure ----------------------------------------------------------------------------------------------------- */
+/* ---- structure --------------------------------------------------------------------------------------------------- */
 
 static int read_key(struct json *json)
 {

@@ -5,12 +5,12 @@
 #include <configstream/value.h>
 
 /*
- * One JSON text (RFC 8259) of any type into the builder, which was reset.  Integers that fit 64 bits are ints, all other
- * numbers doubles; of two equal keys the later counts; half of a surrogate pair is U+FFFD, as in Go.  Bounded by the
- * builder's limits on depth and size, and by no recursion.
+ * One JSON text (RFC 8259) of any type into the builder, which was reset.  Integers that fit 64 bits are ints, all
+ * other numbers doubles; of two equal keys the later counts; half of a surrogate pair is U+FFFD, as in Go.  Bounded by
+ * the builder's limits on depth and size; it does not recurse.
  *
- * CFGS_OK, CFGS_ERR_SYNTAX, CFGS_ERR_RANGE (a number that no double holds), CFGS_ERR_TOO_LARGE, CFGS_ERR_MEMORY; what the
- * builder itself refuses (CFGS_ERR_ENCODING, _TOO_LARGE) comes from cfgs_builder_finish().
+ * CFGS_OK, CFGS_ERR_SYNTAX, CFGS_ERR_RANGE (a number that no double holds), CFGS_ERR_TOO_LARGE, CFGS_ERR_MEMORY; what
+ * the builder itself refuses (CFGS_ERR_ENCODING, _TOO_LARGE) comes from cfgs_builder_finish().
  */
 int json_text_build(cfgs_builder *builder, const char *text, size_t length);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- integers ------------------------------------------------------------------------------------------------------ */
+/* ---- integers ---------------------------------------------------------------------------------------------------- */
 
 static unsigned digit_of(char c)
 {
@@ -97,9 +97,9 @@ int number_int64(const char *text, size_t length, int64_t *out)
     return CFGS_OK;
 }
 
-/* ---- doubles ------------------------------------------------------------------------------------------------------- */
+/* ---- doubles ----------------------------------------------------------------------------------------------------- */
 
-/* Copy digits of the base, dropping each '_' that stands between two (or behind a prefix); false: it stands elsewhere. */
+/* Copy digits of the base without the '_' between two of them (or behind a prefix); false: one stands elsewhere. */
 static bool copy_digits(const char **at, const char *end, unsigned base, bool after_digit, char **to)
 {
     for (; *at < end; ++*at) {

@@ -7,7 +7,7 @@
 /* What to bring back besides the facts. */
 enum section_part { SECTION_FACTS, SECTION_CONFIGURED, SECTION_ALL };
 
-/* Does anything lie below it, and is some of it declared (by the producer's defaults), or set by more than a default? */
+/* Does anything lie below it, and is some of it declared (by the producer's defaults) or set above the defaults? */
 struct section_facts {
     bool any, declared, configured;
 };

@@ -84,7 +84,7 @@ static void hold_json(const char *json)
         remove_key(p, "k");
 }
 
-/* ---- scalars ------------------------------------------------------------------------------------------------------- */
+/* ---- scalars ----------------------------------------------------------------------------------------------------- */
 
 Test(cast, bool_reads_as_its_table_says)
 {
@@ -293,7 +293,7 @@ Test(cast, string_reads_as_its_table_says)
     }
 }
 
-/* ---- lists --------------------------------------------------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
 
 /* The texts, a '|' behind each; "none" for no list. */
 static void joined(char *const *items, size_t count, char out[128])
@@ -366,7 +366,7 @@ Test(cast, float_list_reads_as_its_table_says)
     }
 }
 
-/* ---- maps ---------------------------------------------------------------------------------------------------------- */
+/* ---- maps -------------------------------------------------------------------------------------------------------- */
 
 typedef int map_getter(cfgs_reader *reader, const char *key, cfgs_copy **out);
 
@@ -440,7 +440,7 @@ Test(cast, a_map_whose_texts_would_not_fit_a_value_is_not_converted)
     is_json(copy, "{}", "too large");
 }
 
-/* ---- sections, sources, and what is not there ---------------------------------------------------------------------- */
+/* ---- sections, sources, and what is not there -------------------------------------------------------------------- */
 
 Test(cast, value_is_what_is_held_and_null_for_what_is_not_there)
 {
@@ -550,7 +550,7 @@ Test(cast, every_cast_writes_its_zero_value_also_where_nothing_can_be_read)
     cfgs_publisher_close(empty, false);
 }
 
-/* ---- numbers as text ----------------------------------------------------------------------------------------------- */
+/* ---- numbers as text --------------------------------------------------------------------------------------------- */
 
 Test(number_text, doubles_read_as_their_table_says)
 {
@@ -599,7 +599,7 @@ Test(number_text, doubles_read_as_their_table_says)
         free(text);
     }
     char zeros[5000];
-    double out;
+    double out = 77;
     memset(zeros, '0', sizeof zeros);
     zeros[1] = '.';
     zeros[sizeof zeros - 1] = '1';
@@ -673,7 +673,7 @@ Test(number_text, a_locale_with_a_decimal_comma_changes_nothing)
     cr_assert_str_eq(text, "1.5");
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 /* From the heap to its last byte: over-reads show under the address sanitizer. */
 static int parse(const char *json, size_t length, cfgs_copy **out)
@@ -707,6 +707,7 @@ Test(json_text, strings_read_as_their_table_says)
         {"\"h\xC3\xA9llo\"", CFGS_OK, "h\xC3\xA9llo"},
         {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", CFGS_OK, "\"\\/\b\f\n\r\t"},
         {"\"x\\u0041\\u00e9\\u20AC\\ud83c\\uDF0Dx\"", CFGS_OK, "xA\xC3\xA9\xE2\x82\xAC\xF0\x9F\x8C\x8Dx"},
+        {"\"\\uE000\\uffff\"", CFGS_OK, "\xEE\x80\x80\xEF\xBF\xBF"},
         {"\"\\ud83c\"", CFGS_OK, "\xEF\xBF\xBD"},
         {"\"\\udf0d\\ud83c\"", CFGS_OK, "\xEF\xBF\xBD\xEF\xBF\xBD"},
         {"\"\\ud83c\\u0041\"", CFGS_OK, "\xEF\xBF\xBD" "A"},
