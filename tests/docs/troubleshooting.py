@@ -71,7 +71,8 @@ class Host:
         shutil.copy(LIBRARY, self._folder + "/lib/libconfigstream.so.0")
         for name, program in (("configstream", CLI), ("configstreamd", DAEMON)):
             shutil.copy(program, "%s/lib/%s" % (self._folder, name))
-            self._write("bin/" + name, WRAPPER.format(folder=self._folder, name=name, instance=self._prefix + "default"))
+            self._write("bin/" + name,
+                        WRAPPER.format(folder=self._folder, name=name, instance=self._prefix + "default"))
             os.chmod("%s/bin/%s" % (self._folder, name), 0o755)
         self._write("share/defaults.yaml", DEFAULTS)
         self._write("etc/datadog.yaml", MAIN)
@@ -95,8 +96,8 @@ class Host:
 
     def _start(self, *more, instance="default", user=(), **variables):
         name = self._prefix + instance
-        command = [*user, "configstreamd", "--instance", name, "--defaults", self._folder + "/share/defaults.yaml", "--config",
-                   self._folder + "/etc/datadog.yaml", "--control", "%s/run/%s.sock" % (self._folder, instance), *more]
+        command = [*user, "configstreamd", "--instance", name, "--defaults", self._folder + "/share/defaults.yaml",
+                   "--config", self._folder + "/etc/datadog.yaml", "--control", "%s/run/%s.sock" % (self._folder, instance), *more]
         with open(self._folder + "/log", "a", encoding="utf-8") as log:
             daemon = subprocess.Popen(command, env={**self._environment, **variables}, stderr=log)
         self._daemons[instance] = daemon
@@ -211,8 +212,8 @@ class Host:
 
     def _run(self, as_agent, command):
         shell = ["bash", "-c", "(exit %d); %s" % (self._status, self._to_test(command))]
-        process = subprocess.Popen((AS_AGENT if as_agent else []) + shell, env=self._environment, stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        process = subprocess.Popen((AS_AGENT if as_agent else []) + shell, env=self._environment,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         meanwhile, self._meanwhile = self._meanwhile, None
         first = meanwhile(process) if meanwhile else ""
         text = first + process.communicate(timeout=PATIENCE)[0]
@@ -231,7 +232,8 @@ exec {folder}/lib/{name} "$@"
 
 def matches(said, got):
     """Whether the output is what the page says, with its wildcards."""
-    pattern = "".join(r"(?:.*\n)*" if line == WILD else ".*".join(map(re.escape, line.split(WILD))) + r"\n" for line in said)
+    pattern = "".join(r"(?:.*\n)*" if line == WILD else ".*".join(map(re.escape, line.split(WILD))) + r"\n"
+                      for line in said)
     return re.fullmatch(pattern, got) is not None
 
 
@@ -250,8 +252,8 @@ def commands(block, first_line):
 
 
 class Page:
-    PART = re.compile(r"^### (?P<heading>[^\n]*)$|^<!-- test: (?P<marker>\w+) -->$|^```(?P<kind>\w*)\n(?P<block>.*?)^```$",
-                      flags=re.S | re.M)
+    PART = re.compile(r"^### (?P<heading>[^\n]*)$|^<!-- test: (?P<marker>\w+) -->$|"
+                      r"^```(?P<kind>\w*)\n(?P<block>.*?)^```$", flags=re.S | re.M)
 
     # what looks like a block, a marker or a command, where PART found none
     STRAY = re.compile(r"```.*|<!--.*|`[a-z][\w-]* [^`\n]*`")
