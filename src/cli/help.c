@@ -13,7 +13,8 @@ struct topic {
 };
 
 #define LIVE "4 no such instance,\n5 producer down and --live given"
-#define CHANGING "0 ok, 1 other failure, 2 usage, 4 no such instance, 5 producer down,\n6 refused by the daemon, 7 no answer in time"
+#define CHANGING \
+    "0 ok, 1 other failure, 2 usage, 4 no such instance, 5 producer down,\n6 refused by the daemon, 7 no answer in time"
 
 static const struct topic topics[] = {
     {"get", "get KEY [--source | --all-sources] [--live] [--show-secrets]",
@@ -147,8 +148,8 @@ static void print_overview(void)
 
 static void print_topic(const struct topic *topic)
 {
-    printf("Usage: configstream [OPTION...] %s\n%s.\n\n%s\nOptions of every command: configstream --help.\nExit status: %s.\n",
-           topic->usage, topic->summary, topic->details, topic->statuses);
+    printf("Usage: configstream [OPTION...] %s\n%s.\n\n%s", topic->usage, topic->summary, topic->details);
+    printf("\nOptions of every command: configstream --help.\nExit status: %s.\n", topic->statuses);
 }
 
 void help_print(const struct command *command)

@@ -122,7 +122,7 @@ static bool take_path(const char *option, const char *text, const char **out)
     return false;
 }
 
-static bool take_arena_path(struct cli *cli, const char *text) { return take_path("--arena-path", text, &cli->arena_path); }
+static bool take_arena(struct cli *cli, const char *text) { return take_path("--arena-path", text, &cli->arena_path); }
 static bool take_control(struct cli *cli, const char *text) { return take_path("--control", text, &cli->control); }
 static bool take_file(struct cli *cli, const char *text) { return take_path("--file", text, &cli->file); }
 static bool take_json(struct cli *cli, const char *text) { (void)text; return cli->json = true; }
@@ -143,7 +143,7 @@ struct option {
 
 static const struct option known[] = {
     {"instance", 0, true, take_instance},
-    {"arena-path", 0, true, take_arena_path},
+    {"arena-path", 0, true, take_arena},
     {"producer-user", 0, true, take_user},
     {"control", 0, true, take_control},
     {"log-level", 0, true, take_log_level},

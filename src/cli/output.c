@@ -28,7 +28,9 @@ bool output_holds_secret(const cfgs_value *value)
     cfgs_value item;
     if (value->kind == CFGS_KIND_STRING)
         return text_holds_password(value->as.bytes.data, value->as.bytes.length);
-    if ((value->kind != CFGS_KIND_LIST && value->kind != CFGS_KIND_STRUCT) || cfgs_cursor_init(&cursor, value) != CFGS_OK)
+    if (value->kind != CFGS_KIND_LIST && value->kind != CFGS_KIND_STRUCT)
+        return false;
+    if (cfgs_cursor_init(&cursor, value) != CFGS_OK)
         return false;
     while (cfgs_cursor_next(&cursor, value->kind == CFGS_KIND_STRUCT ? &key : NULL, &item) == 1)
         if ((key.length && item.kind != CFGS_KIND_BOOL && key_looks_secret(key.data, key.length)) ||

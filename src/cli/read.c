@@ -30,7 +30,7 @@ static bool starts_with(cfgs_bytes key, cfgs_bytes prefix)
     return key.length >= prefix.length && memcmp(key.data, prefix.data, prefix.length) == 0;
 }
 
-/* Whether a later key goes on below this one: its own value is then no part of the merged map, as in cfgs_get_section(). */
+/* Whether a later key goes on below this one: as in cfgs_get_section(), its own value is then no part of the map. */
 static bool is_shadowed(const struct held_list *all, size_t i)
 {
     const cfgs_bytes key = all->items[i].setting.key;

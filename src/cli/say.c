@@ -39,7 +39,7 @@ void print_plain(FILE *to, const char *text, size_t length, const char *kept)
     }
 }
 
-static void say(enum log_level level, const char *format, va_list arguments)
+static void __attribute__((format(printf, 2, 0))) say(enum log_level level, const char *format, va_list arguments)
 {
     char *message;
     if (level < least)

@@ -164,7 +164,8 @@ static enum exit_code follow(struct watch *watch)
         int error = cfgs_reader_next(watch->reader, &event, slice_ms(watch));
         look(watch, error == CFGS_ERR_CLOSED);
         if (error == CFGS_OK) {
-            bool printed = event.kind == CFGS_EVENT_SNAPSHOT ? print_snapshot(watch, &event) : print_update(watch, &event);
+            bool snapshot = event.kind == CFGS_EVENT_SNAPSHOT;
+            bool printed = snapshot ? print_snapshot(watch, &event) : print_update(watch, &event);
             watch->seen += printed;
             if (printed && !output_finish())
                 return EXIT_OTHER;

@@ -209,7 +209,8 @@ static bool append_escaped(struct buffer *out, const char *text, size_t length)
 static bool append_string(struct buffer *out, const json_t *json)
 {
     struct buffer text = {0};
-    bool ok = json_dump_callback(json, append, &text, JSON_ENCODE_ANY) == 0 && append_escaped(out, text.data, text.length);
+    bool ok = json_dump_callback(json, append, &text, JSON_ENCODE_ANY) == 0 &&
+              append_escaped(out, text.data, text.length);
     free(text.data);
     return ok;
 }
@@ -234,7 +235,8 @@ static bool append_list(struct buffer *out, const json_t *list)
 static bool append_member(struct buffer *out, void *at)
 {
     json_t *key = json_stringn(json_object_iter_key(at), json_object_iter_key_len(at));
-    bool ok = key && append_string(out, key) && buffer_append(out, ":", 1) && append_json(out, json_object_iter_value(at));
+    bool ok = key && append_string(out, key) && buffer_append(out, ":", 1) &&
+              append_json(out, json_object_iter_value(at));
     json_decref(key);
     return ok;
 }
