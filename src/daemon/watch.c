@@ -294,12 +294,12 @@ bool watch_is_due(struct watch *watch)
 /* Once for each time: a file that stays so is waiting for somebody. */
 static void tell_held(const struct watch *watch, struct watched_file *file)
 {
-    const char *state = file->writing ? "is still open in whoever writes to it"
-                        : file->now.inode ? "has become empty"
-                                          : "is missing";
-    if (!file->held)
-        log_write(watch->log, LOG_WARN, "%s %s: the last configuration stays until it is whole; `configstream reload` or "
-                                        "SIGHUP applies it as it is", file->path, state);
+    if (!file->held && !file->now.inode)
+        log_write(watch->log, LOG_WARN, "%s is missing: the last good configuration stays until it is back", file->path);
+    else if (!file->held)
+        log_write(watch->log, LOG_WARN, "%s %s: the last good configuration stays until it is whole; `configstream reload` "
+                                        "or SIGHUP applies it as it is", file->path,
+                  file->writing ? "is still open in whoever writes to it" : "has become empty");
     file->held = true;
 }
 
