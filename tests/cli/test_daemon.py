@@ -395,7 +395,7 @@ class Looking(Watching):
 
     def test_watches_that_come_back_are_used(self):
         self.start_limited("max_inotify_watches")
-        subprocess.run(["nsenter", "-U", "-t", str(self.daemon.pid), "sh", "-c",
+        subprocess.run(["nsenter", "-U", "--preserve-credentials", "-t", str(self.daemon.pid), "sh", "-c",
                         "echo 100 >/proc/sys/user/max_inotify_watches"], check=True)
         details = "/proc/%d/fdinfo/%s" % (self.daemon.pid, self.fds("inotify")[0])
         eventually("a watch", lambda: "inotify wd:" in self.read(details))
