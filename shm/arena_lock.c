@@ -72,9 +72,10 @@ static void write_pid(int fd)
     char text[32];
     int length = snprintf(text, sizeof text, "%lld\n", (long long)getpid());
 
-    /* For the message of who comes second; the lock itself needs no content. */
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length)
-        (void)ftruncate(fd, 0);
+    /* For the message of who comes second; the lock itself needs no content, so that failing to clear it matters not. */
+    bool written = ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) == length;
+    int cleared = written ? 0 : ftruncate(fd, 0);
+    (void)cleared;
 }
 
 int arena_lock_take(const struct arena_name *name, int *out, cfgs_error_detail *detail)

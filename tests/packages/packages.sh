@@ -61,7 +61,7 @@ expect() {
 build_packages() {
   local launcher=()
   command -v ccache >/dev/null && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
-  quietly "$cmake" -S "$source" --preset package -B "$scratch/build" "${launcher[@]}"
+  quietly "$cmake" -S "$source" --preset package -B "$scratch/build" -DCFGS_WARNINGS_AS_ERRORS=ON "${launcher[@]}"
   quietly "$cmake" --build "$scratch/build" --target package
 }
 
