@@ -100,23 +100,6 @@ static int to_double(const cfgs_value *value, double *out)
     }
 }
 
-/* A text without a letter of any unit counts nanoseconds, also with a fraction. */
-static int text_to_duration(cfgs_bytes text, int64_t *nanoseconds)
-{
-    char with_unit[128];
-    size_t length = text.length;
-
-    if (length > sizeof with_unit - sizeof "ns")
-        return CFGS_ERR_CAST_FAILED;
-    memcpy(with_unit, text.data, length);
-    with_unit[length] = '\0';
-    if (with_unit[strcspn(with_unit, "nsumh")] == '\0') {
-        memcpy(with_unit + length, "ns", 2);
-        length += 2;
-    }
-    return cfgs_duration_parse(with_unit, length, nanoseconds) == CFGS_OK ? CFGS_OK : CFGS_ERR_CAST_FAILED;
-}
-
 static int to_duration(const cfgs_value *value, int64_t *nanoseconds)
 {
     switch (value->kind) {
@@ -124,7 +107,9 @@ static int to_duration(const cfgs_value *value, int64_t *nanoseconds)
     case CFGS_KIND_DOUBLE:
         return to_int(value, nanoseconds);
     case CFGS_KIND_STRING:
-        return text_to_duration(value->as.bytes, nanoseconds);
+        return number_duration(value->as.bytes.data, value->as.bytes.length, nanoseconds) == CFGS_OK
+                   ? CFGS_OK
+                   : CFGS_ERR_CAST_FAILED;
     default:
         return CFGS_ERR_CAST_FAILED;
     }

@@ -1,6 +1,7 @@
 /* number_text.c  SPDX-License-Identifier: Apache-2.0 */
 #include "number_text.h"
 #include <configstream/error.h>
+#include <configstream/value.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -212,6 +213,21 @@ int number_double(const char *text, size_t length, double *out)
     if (copy != small)
         free(copy);
     return err;
+}
+
+int number_duration(const char *text, size_t length, int64_t *nanoseconds)
+{
+    char with_unit[128];
+
+    if (length > sizeof with_unit - sizeof "ns")
+        return CFGS_ERR_SYNTAX;
+    memcpy(with_unit, text, length);
+    with_unit[length] = '\0';
+    if (with_unit[strcspn(with_unit, "nsumh")] == '\0') {
+        memcpy(with_unit + length, "ns", 2);
+        length += 2;
+    }
+    return cfgs_duration_parse(with_unit, length, nanoseconds);
 }
 
 /* The fewest digits that read back, d.ddde±x, taken apart: the digits alone, and the exponent of the first. */

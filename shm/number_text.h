@@ -1,6 +1,6 @@
 /*
  * number_text.h: numbers as text, spelled as in Go, whose programs write and read the same configuration.  The host
- * program's locale plays no part.
+ * program's locale plays no part.  Built into the library and into the daemon, so that loading and reading agree.
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef CFGS_NUMBER_TEXT_H
@@ -22,6 +22,9 @@ int number_int64(const char *text, size_t length, int64_t *out);
 
 /* A decimal number, a hexadecimal one with exponent, inf, infinity or nan.  Also CFGS_ERR_MEMORY. */
 int number_double(const char *text, size_t length, double *out);
+
+/* Nanoseconds: as cfgs_duration_parse(), and a number without a unit (of decimal digits, maybe a fraction). */
+int number_duration(const char *text, size_t length, int64_t *nanoseconds);
 
 /* The shortest decimal text that reads as the same double, never with an exponent; its length. */
 size_t number_from_double(double number, char out[NUMBER_TEXT_BYTES]);

@@ -1,10 +1,8 @@
 /* base/text.c  SPDX-License-Identifier: Apache-2.0 */
 #include "base/text.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,98 +36,6 @@ bool buffer_append(struct buffer *buffer, const char *data, size_t length)
     buffer->length += length;
     buffer->data[buffer->length] = '\0';
     return true;
-}
-
-void text_from_double(double number, char out[TEXT_NUMBER_BYTES])
-{
-    if (isnan(number) || isinf(number)) {
-        snprintf(out, TEXT_NUMBER_BYTES, "%s", isnan(number) ? "NaN" : number < 0 ? "-Inf" : "+Inf");
-        return;
-    }
-    bool plain = number == 0 || (fabs(number) < 1e15 && fabs(number) >= 1e-6);
-    for (int precision = plain ? 0 : 1; precision <= 22; precision++) {
-        snprintf(out, TEXT_NUMBER_BYTES, plain ? "%.*f" : "%.*g", precision, number);
-        if (strtod(out, NULL) == number)
-            return;
-    }
-}
-
-static int base_of(const char **text, const char *end)
-{
-    if (end - *text < 2 || (*text)[0] != '0')
-        return 10;
-    switch ((*text)[1]) {
-    case 'x': case 'X': *text += 2; return 16;
-    case 'o': case 'O': *text += 2; return 8;
-    case 'b': case 'B': *text += 2; return 2;
-    default: *text += 1; return 8;
-    }
-}
-
-static int digit_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
-}
-
-bool text_to_int(const char *text, size_t length, int64_t *out)
-{
-    const char *end = text + length;
-    bool negative = length && *text == '-';
-    if (length && (*text == '-' || *text == '+'))
-        text++;
-    int base = base_of(&text, end);
-    if (text == end)
-        return false;
-    uint64_t magnitude = 0;
-    for (; text < end; text++) {
-        int digit = digit_of(*text);
-        if (digit >= base || __builtin_mul_overflow(magnitude, (uint64_t)base, &magnitude) ||
-            __builtin_add_overflow(magnitude, (uint64_t)digit, &magnitude))
-            return false;
-    }
-    if (magnitude > (uint64_t)INT64_MAX + negative)
-        return false;
-    *out = negative ? (int64_t)(0 - magnitude) : (int64_t)magnitude;
-    return true;
-}
-
-/* [-+]? (digits [. digits*] | . digits) ([eE] [-+]? digits)? : what strtod() takes beyond that is no YAML number. */
-static bool looks_decimal(const char *at, const char *end)
-{
-    size_t digits = 0;
-    if (at < end && (*at == '-' || *at == '+'))
-        at++;
-    for (; at < end && isdigit((unsigned char)*at); at++)
-        digits++;
-    if (at < end && *at == '.')
-        for (at++; at < end && isdigit((unsigned char)*at); at++)
-            digits++;
-    if (!digits)
-        return false;
-    if (at < end && (*at == 'e' || *at == 'E')) {
-        at++;
-        if (at < end && (*at == '-' || *at == '+'))
-            at++;
-        if (at == end)
-            return false;
-        while (at < end && isdigit((unsigned char)*at))
-            at++;
-    }
-    return at == end;
-}
-
-bool text_to_double(const char *text, size_t length, double *out)
-{
-    char copy[TEXT_NUMBER_BYTES];
-    if (length >= sizeof copy || !looks_decimal(text, text + length))
-        return false;
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    *out = strtod(copy, NULL);
-    return !isinf(*out);
 }
 
 static bool read_all(int fd, const char *path, size_t limit, struct buffer *out, struct problem *problem)

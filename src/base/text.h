@@ -1,4 +1,4 @@
-/* base/text.h: small work on texts: a growing buffer, numbers as text, escapes.  SPDX-License-Identifier: Apache-2.0 */
+/* base/text.h: a growing buffer, and files read into it.  SPDX-License-Identifier: Apache-2.0 */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
@@ -17,18 +17,6 @@ struct buffer {
 /** Both return false when memory ran out; the buffer then is as before. */
 bool buffer_append(struct buffer *buffer, const char *data, size_t length);
 bool buffer_reserve(struct buffer *buffer, size_t more);
-
-/** Bytes of the longest text of text_from_double(), NUL included. */
-enum { TEXT_NUMBER_BYTES = 400 };
-
-/** The shortest decimal text that reads back as the same double, without an exponent where that stays short. */
-void text_from_double(double number, char out[TEXT_NUMBER_BYTES]);
-
-/** A whole number with 0x, 0o, 0b or leading-0 prefix and optional sign, nothing around it.  False if it is none. */
-bool text_to_int(const char *text, size_t length, int64_t *out);
-
-/** A decimal number (no hex floats, no names).  False if it is none, or beyond what a double holds. */
-bool text_to_double(const char *text, size_t length, double *out);
 
 /** Read a whole file of at most `limit` bytes into *out, which the caller frees also on failure. */
 bool text_from_file(const char *path, size_t limit, struct buffer *out, struct problem *problem);

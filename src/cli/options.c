@@ -5,6 +5,7 @@
 #include "cli/help.h"
 #include "cli/output.h"
 #include "cli/say.h"
+#include "shm/number_text.h"
 
 #include <configstream/configstream.h>
 #include <errno.h>
@@ -59,7 +60,7 @@ static bool take_count(struct cli *cli, const char *text)
 static bool take_timeout(struct cli *cli, const char *text)
 {
     double seconds;
-    if (!text_to_double(text, strlen(text), &seconds) || seconds < 0 || seconds > 1e9) {
+    if (number_double(text, strlen(text), &seconds) != CFGS_OK || !(seconds >= 0 && seconds <= 1e9)) {
         cli_complain("--timeout: '%s' is not a number of seconds, such as 2.5", text);
         return false;
     }

@@ -1,8 +1,8 @@
 /* resolve/convert.c  SPDX-License-Identifier: Apache-2.0 */
 #include "resolve/convert.h"
 
-#include "base/text.h"
 #include "resolve/json.h"
+#include "shm/number_text.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -98,7 +98,7 @@ static enum convert_result to_int(cfgs_builder *builder, const struct node *node
     case NODE_INT: cfgs_builder_add_int(builder, node->as.integer); return CONVERT_SAME;
     case NODE_FLOAT: ok = double_to_int(node->as.number, &integer); break;
     case NODE_BOOL: integer = node->as.boolean; ok = true; break;
-    case NODE_STRING: ok = text_to_int(node->text, node->length, &integer); break;
+    case NODE_STRING: ok = number_int64(node->text, node->length, &integer) == CFGS_OK; break;
     default: break;
     }
     if (!ok)
@@ -115,7 +115,7 @@ static enum convert_result to_float(cfgs_builder *builder, const struct node *no
     case NODE_FLOAT: cfgs_builder_add_double(builder, node->as.number); return CONVERT_SAME;
     case NODE_INT: number = (double)node->as.integer; break;
     case NODE_BOOL: number = node->as.boolean; break;
-    case NODE_STRING: ok = text_to_double(node->text, node->length, &number); break;
+    case NODE_STRING: ok = number_double(node->text, node->length, &number) == CFGS_OK; break;
     default: ok = false;
     }
     if (!ok)
@@ -127,12 +127,12 @@ static enum convert_result to_float(cfgs_builder *builder, const struct node *no
 
 static enum convert_result to_string(cfgs_builder *builder, const struct node *node)
 {
-    char number[TEXT_NUMBER_BYTES];
+    char number[NUMBER_TEXT_BYTES];
     switch (node->kind) {
     case NODE_STRING: cfgs_builder_add_string(builder, node->text, node->length); return CONVERT_SAME;
     case NODE_BOOL: snprintf(number, sizeof number, "%s", node->as.boolean ? "true" : "false"); break;
     case NODE_INT: snprintf(number, sizeof number, "%lld", (long long)node->as.integer); break;
-    case NODE_FLOAT: text_from_double(node->as.number, number); break;
+    case NODE_FLOAT: number_from_double(node->as.number, number); break;
     default: return CONVERT_IMPOSSIBLE;
     }
     cfgs_builder_add_string(builder, number, strlen(number));
@@ -147,10 +147,7 @@ static enum convert_result to_duration(cfgs_builder *builder, const struct node 
     switch (node->kind) {
     case NODE_INT: nanoseconds = node->as.integer; ok = true; break;
     case NODE_FLOAT: ok = double_to_int(node->as.number, &nanoseconds); break;
-    case NODE_STRING:
-        ok = cfgs_duration_parse(node->text, node->length, &nanoseconds) == CFGS_OK ||
-             text_to_int(node->text, node->length, &nanoseconds);
-        break;
+    case NODE_STRING: ok = number_duration(node->text, node->length, &nanoseconds) == CFGS_OK; break;
     default: break;
     }
     if (!ok)

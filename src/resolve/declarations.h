@@ -51,6 +51,8 @@ bool declarations_is_section(const struct declarations *declarations, const char
 /** Whether a value holds NaN or an infinity, which the JSON form of a stream does not have. */
 bool value_is_local(const cfgs_value *value);
 
+#define VALUE_IS_LOCAL "holds NaN or an infinity, which a stream cannot carry: only readers of this host get it"
+
 /** CFGS_SETTING_* for a key and its value. */
 unsigned declarations_flags(const struct declarations *declarations, const char *key, size_t length,
                             const cfgs_value *value);

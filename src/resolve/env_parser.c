@@ -3,7 +3,9 @@
 
 #include "base/text.h"
 #include "resolve/json.h"
+#include "shm/number_text.h"
 
+#include <configstream/error.h>
 #include <ctype.h>
 #include <string.h>
 
@@ -228,7 +230,7 @@ static bool append_pair(struct growing *map, const char *pair, size_t length)
     const char *equals = memchr(pair, '=', length);
     size_t name = equals ? (size_t)(equals - pair) : 0;
     double rate;
-    if (!name || !text_to_double(equals + 1, length - name - 1, &rate))
+    if (!name || number_double(equals + 1, length - name - 1, &rate) != CFGS_OK)
         return problem_set(map->problem, "a part is not name=rate with a number as rate");
     struct node *node = append(map, NODE_FLOAT);
     if (!node)

@@ -88,22 +88,12 @@ static struct found find(struct scan *scan, const struct table_entry *setting, c
 
 /* ---- its value --------------------------------------------------------------------------------------------------- */
 
-static bool keep(struct scan *scan, const struct table_entry *setting, cfgs_copy *copy)
+static bool keep(struct scan *scan, const struct table_entry *setting, const struct found *found, cfgs_copy *copy)
 {
+    if (value_is_local(cfgs_copy_value(copy)))
+        warnings_add_error(scan->warnings, NULL, 0, 0, "environment variable %s: %.300s: " VALUE_IS_LOCAL, found->name,
+                           setting->key);
     return layer_put(scan->layer, setting->key, setting->length, copy) || problem_memory(scan->problem);
-}
-
-static bool keep_raw(struct scan *scan, const struct table_entry *setting, const struct found *found,
-                     const struct node *node)
-{
-    const struct declaration *declaration = setting->value;
-    cfgs_copy *copy;
-    warnings_add(scan->warnings, NULL, 0, 0,
-                 "environment variable %s: %.300s: the text cannot be converted to the declared kind %s; it is kept as text",
-                 found->name, setting->key, setting_kind_name(declaration->kind));
-    if (convert_raw(&scan->converter, node, &copy, NULL, scan->problem) == CONVERT_FAILED)
-        return false;
-    return keep(scan, setting, copy);
 }
 
 /* A value that cannot be held at all is left out, so that a stray variable does not stop the daemon. */
@@ -112,6 +102,20 @@ static bool leave_out(struct scan *scan, const struct table_entry *setting, cons
     warnings_add_error(scan->warnings, NULL, 0, 0, "environment variable %s: %.300s: is ignored: %s", found->name,
                        setting->key, scan->problem->text);
     return true;
+}
+
+static bool keep_raw(struct scan *scan, const struct table_entry *setting, const struct found *found,
+                     const struct node *node)
+{
+    const struct declaration *declaration = setting->value;
+    cfgs_copy *copy;
+    if (convert_raw(&scan->converter, node, &copy, NULL, scan->problem) == CONVERT_FAILED)
+        return leave_out(scan, setting, found);
+    warnings_add(scan->warnings, NULL, 0, 0,
+                 "environment variable %s: %.300s: the %s cannot be converted to the declared kind %s; it is kept as it is",
+                 found->name, setting->key, declaration->parser != ENV_PARSER_NONE ? node_kind_name(node->kind) : "text",
+                 setting_kind_name(declaration->kind));
+    return keep(scan, setting, found, copy);
 }
 
 static bool convert(struct scan *scan, const struct table_entry *setting, const struct found *found)
@@ -125,9 +129,9 @@ static bool convert(struct scan *scan, const struct table_entry *setting, const 
     if (!node)
         return leave_out(scan, setting, found);
     switch (convert_node(&scan->converter, node, declaration->kind, &copy, NULL, scan->problem)) {
-    case CONVERT_IMPOSSIBLE: return keep_raw(scan, setting, found, node) || leave_out(scan, setting, found);
+    case CONVERT_IMPOSSIBLE: return keep_raw(scan, setting, found, node);
     case CONVERT_FAILED: return leave_out(scan, setting, found);
-    default: return keep(scan, setting, copy);
+    default: return keep(scan, setting, found, copy);
     }
 }
 

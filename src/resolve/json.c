@@ -2,6 +2,7 @@
 #include "resolve/json.h"
 
 #include "base/text.h"
+#include "shm/number_text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -217,9 +218,9 @@ static bool append_string(struct buffer *out, const json_t *json)
 
 static bool append_real(struct buffer *out, double number)
 {
-    char text[TEXT_NUMBER_BYTES];
-    text_from_double(number, text);
-    return buffer_append(out, text, strlen(text)) && (strpbrk(text, ".e") || buffer_append(out, ".0", 2));
+    char text[NUMBER_TEXT_BYTES];
+    size_t length = number_from_double(number, text);
+    return buffer_append(out, text, length) && (strchr(text, '.') || buffer_append(out, ".0", 2));
 }
 
 static bool append_json(struct buffer *out, const json_t *json);

@@ -22,7 +22,7 @@ json_t *json_from_value(const cfgs_value *value);
 
 /**
  * How JSON leaves the programs: one line; each double as the shortest text that reads back the same, always with a
- * point or an exponent; besides what JSON demands, DEL and the C1 controls are escaped, which a terminal may take for
+ * point and never an exponent; besides what JSON demands, DEL and the C1 controls are escaped, which a terminal may take for
  * commands.
  * To be freed; NULL when memory ran out.
  */

@@ -74,8 +74,7 @@ static bool keep(struct walk *walk, const struct node *node, cfgs_copy *copy)
                      "%.300s: is given twice; this one counts, not the one in line %u", walk->key, before->line);
     if (value_is_local(cfgs_copy_value(copy)))
         warnings_add_error(walk->warnings, walk->doc->file, node->line, node->column,
-                           "%.300s: holds NaN or an infinity, which a stream cannot carry: only readers of this host get it",
-                           walk->key);
+                           "%.300s: " VALUE_IS_LOCAL, walk->key);
     if (!layer_put(walk->layer, walk->key, walk->length, copy))
         return problem_memory(walk->problem);
     struct layer_value *value = table_get(&walk->layer->values, walk->key, walk->length);

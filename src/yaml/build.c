@@ -1,7 +1,7 @@
 /* yaml/build.c: nodes, keys, anchors and limits.  SPDX-License-Identifier: Apache-2.0 */
 #include "yaml/build.h"
 
-#include "base/text.h"
+#include "shm/number_text.h"
 #include "yaml/merge.h"
 #include "yaml/pool.h"
 
@@ -88,7 +88,7 @@ static bool expects_key(struct build *build)
 /* A key that is no string counts as the text of its value: 010 is "8", yes is "true". */
 static bool key_text(struct build *build, struct node *key)
 {
-    char number[TEXT_NUMBER_BYTES];
+    char number[NUMBER_TEXT_BYTES];
     const char *text = key->text;
     switch (key->kind) {
     case NODE_NULL: text = "null"; break;
@@ -98,7 +98,7 @@ static bool key_text(struct build *build, struct node *key)
         text = number;
         break;
     case NODE_FLOAT:
-        text_from_double(key->as.number, number);
+        number_from_double(key->as.number, number);
         text = number;
         break;
     default: return true;

@@ -1,7 +1,8 @@
 /* yaml/scalar.c: what a plain scalar is.  SPDX-License-Identifier: Apache-2.0 */
-#include "base/text.h"
+#include "shm/number_text.h"
 #include "yaml/node.h"
 
+#include <configstream/error.h>
 #include <math.h>
 #include <string.h>
 
@@ -50,18 +51,47 @@ static bool resolve_word(struct node *node)
     return false;
 }
 
+static size_t digits_at(const char *text)
+{
+    return strspn(text, "0123456789");
+}
+
+/* [-+]? (digits [. digits*] | . digits) ([eE] [-+]? digits)? : what number_double() takes beyond that is a string. */
+static bool looks_decimal(const char *at)
+{
+    at += *at == '-' || *at == '+';
+    size_t digits = digits_at(at);
+    at += digits;
+    if (*at == '.') {
+        size_t more = digits_at(++at);
+        digits += more;
+        at += more;
+    }
+    if (!digits)
+        return false;
+    if (*at == 'e' || *at == 'E') {
+        at++;
+        at += *at == '-' || *at == '+';
+        digits = digits_at(at);
+        at += digits;
+    }
+    return digits && !*at;
+}
+
 static void resolve_number(struct node *node)
 {
-    char digits[TEXT_NUMBER_BYTES];
+    char digits[NUMBER_TEXT_BYTES];
     size_t length = 0;
     if (node->length >= sizeof digits || !node->length || !strchr("+-.0123456789", node->text[0]))
         return;
     for (size_t i = 0; i < node->length; i++)
         if (node->text[i] != '_')
             digits[length++] = node->text[i];
-    if (text_to_int(digits, length, &node->as.integer))
+    digits[length] = '\0';
+    /* 2.00 is a float here, though text that is converted to an int may look so */
+    if (!strchr(digits, '.') && number_int64(digits, length, &node->as.integer) == CFGS_OK)
         node->kind = NODE_INT;
-    else if (text_to_double(digits, length, &node->as.number))
+    else if (looks_decimal(digits) && number_double(digits, length, &node->as.number) == CFGS_OK)
         node->kind = NODE_FLOAT;
 }
 

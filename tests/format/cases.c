@@ -133,8 +133,9 @@ static void deep(cfgs_builder *b)
         cfgs_builder_end_list(b);
 }
 
-#define MIXED_LIST "[null,false,-7,0.5,1e+20,-0.0,\"NaN\",\"\\n\",[],{}]"
+#define MIXED_LIST "[null,false,-7,0.5,100000000000000000000.0,-0.0,\"NaN\",\"\\n\",[],{}]"
 
+static char huge_json[1 + 300 + 3], tiny_json[2 + 323 + 2];
 static char deep_json[2 * DEEP + 1], long_json[70003], long_key[CFGS_KEY_MAX_BYTES + 1];
 
 static const struct shape shapes[] = {
@@ -148,8 +149,8 @@ static const struct shape shapes[] = {
     {"double.tenth", NULL, "0.1", tenth, CFGS_SOURCE_SECRET},
     {"double.whole", NULL, "3.0", whole, CFGS_SOURCE_LOCAL_CONFIG_PROCESS},
     {"double.-0", NULL, "-0.0", minus_zero, CFGS_SOURCE_AGENT_RUNTIME},
-    {"double.huge", NULL, "1e+300", huge, CFGS_SOURCE_REMOTE_CONFIG},
-    {"double.tiny", NULL, "5e-324", tiny, CFGS_SOURCE_CLI},
+    {"double.huge", NULL, huge_json, huge, CFGS_SOURCE_REMOTE_CONFIG},
+    {"double.tiny", NULL, tiny_json, tiny, CFGS_SOURCE_CLI},
     {"double.nan", NULL, "\"NaN\"", nan_value, CFGS_SOURCE_CLI},
     {"double.inf", NULL, "\"+Inf\"", infinite, CFGS_SOURCE_CLI},
     {"double.-inf", NULL, "\"-Inf\"", minus_infinite, CFGS_SOURCE_VERBATIM},
@@ -168,7 +169,7 @@ static const struct shape shapes[] = {
      CFGS_SOURCE_FILE},
     {"struct.large", NULL,
      "{\"list\":[9007199254740993,-9223372036854775807,0],\"max\":9223372036854775807,"
-     "\"min\":-9.223372036854776e+18,\"odd\":9007199254740993}",
+     "\"min\":-9223372036854776000.0,\"odd\":9007199254740993}",
      large_ints, CFGS_SOURCE_FILE},
     {"k", NULL, "\"text\"", plain, CFGS_SOURCE_FILE},
     {"K", NULL, "\"text\"", plain, CFGS_SOURCE_FILE},
@@ -184,6 +185,8 @@ static const struct shape shapes[] = {
 
 static void fill_long(void)
 {
+    snprintf(huge_json, sizeof huge_json, "1%0300d.0", 0);
+    snprintf(tiny_json, sizeof tiny_json, "0.%0323d5", 0);
     memset(deep_json, '[', DEEP);
     memset(deep_json + DEEP, ']', DEEP);
     memset(long_json, 'x', sizeof long_json - 1);

@@ -6,6 +6,7 @@ producer writes, V5 tells whether what was read counts; the fences that it needs
 not have.
 """
 import argparse
+import decimal
 import json
 import mmap
 import os
@@ -297,16 +298,14 @@ def number_text(number):
     if number != number or number in (float("inf"), float("-inf")):
         return '"NaN"' if number != number else '"+Inf"' if number > 0 else '"-Inf"'
     text = shortest(number)
-    if isinstance(number, Nested) and number == int(number) and abs(number) <= 1 << 53 and text != "-0":
-        return str(int(number))
-    return text if "." in text or "e" in text else text + ".0"
+    as_integer = isinstance(number, Nested) and text.endswith(".0") and abs(number) <= 1 << 53 and text != "-0.0"
+    return text[:-2] if as_integer else text
 
 
 def shortest(number):
-    """The fewest digits that read back, without an exponent where that stays short."""
-    plain = number == 0 or 1e-6 <= abs(number) < 1e15
-    texts = (f"{number:.{digits}{'f' if plain else 'g'}}" for digits in range(0 if plain else 1, 23))
-    return next(text for text in texts if float(text) == number)
+    """The fewest digits that read back, with a point and without an exponent."""
+    text = f"{decimal.Decimal(repr(float(number))):f}"
+    return text if "." in text else text + ".0"
 
 
 def string_text(string):

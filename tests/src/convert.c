@@ -68,6 +68,12 @@ Test(convert, scalars_to_int)
     CONVERTS("12.5", INT, "impossible");
     CONVERTS("1e300", INT, "impossible");
     CONVERTS("\"\"", INT, "impossible");
+    CONVERTS("\"2.00\"", INT, "changed 2");
+    CONVERTS("\"-1_000\"", INT, "changed -1000");
+    CONVERTS("\"0x_1f\"", INT, "changed 31");
+    CONVERTS("\"1__0\"", INT, "impossible");
+    CONVERTS("\"2.5\"", INT, "impossible");
+    CONVERTS("\"9223372036854775808\"", INT, "impossible");
 }
 
 Test(convert, scalars_to_float)
@@ -76,6 +82,10 @@ Test(convert, scalars_to_float)
     CONVERTS("10", FLOAT, "same 10.0");
     CONVERTS("\"11.5\"", FLOAT, "changed 11.5");
     CONVERTS("\"fast\"", FLOAT, "impossible");
+    CONVERTS("\"1_0.5\"", FLOAT, "changed 10.5");
+    CONVERTS("\"0x1p-2\"", FLOAT, "changed 0.25");
+    CONVERTS("\"inf\"", FLOAT, "changed \"+Inf\"");
+    CONVERTS("\"1e999\"", FLOAT, "impossible");
 }
 
 Test(convert, scalars_to_string)
@@ -83,6 +93,8 @@ Test(convert, scalars_to_string)
     CONVERTS("text", STRING, "same \"text\"");
     CONVERTS("0755", STRING, "changed \"493\"");
     CONVERTS("1.50", STRING, "changed \"1.5\"");
+    CONVERTS("1e21", STRING, "changed \"1000000000000000000000\"");
+    CONVERTS("2.5e-7", STRING, "changed \"0.00000025\"");
     CONVERTS("yes", STRING, "changed \"true\"");
     CONVERTS("{a: b}", STRING, "impossible");
     CONVERTS("ENC[handle]", STRING, "same \"ENC[handle]\"");
@@ -94,6 +106,9 @@ Test(convert, durations_become_nanoseconds)
     CONVERTS("10", DURATION, "same 10");
     CONVERTS("\"10\"", DURATION, "same 10");
     CONVERTS("1h30m", DURATION, "same 5400000000000");
+    CONVERTS("\"010\"", DURATION, "same 10");
+    CONVERTS("\"1.9\"", DURATION, "same 1");
+    CONVERTS("\"0x10\"", DURATION, "impossible");
     CONVERTS("soon", DURATION, "impossible");
 }
 

@@ -110,6 +110,15 @@ Test(environment, a_text_that_cannot_be_converted_is_kept_with_a_warning)
     warned(1, "DD_ENDPOINTS: endpoints: ", false);
 }
 
+Test(environment, a_number_that_no_stream_can_carry_is_kept_with_an_error)
+{
+    declare("rate: 0.5\n");
+    read((const char *[]){"DD_RATE=-inf", NULL});
+    cr_assert_str_eq(said("rate"), "\"-Inf\"");
+    cr_assert_eq(warnings.total, 1);
+    warned(0, "environment variable DD_RATE: rate: holds NaN or an infinity", true);
+}
+
 Test(environment, a_text_that_is_no_utf8_is_ignored_with_an_error)
 {
     declare("site: a\nport: 1\n");
@@ -117,6 +126,8 @@ Test(environment, a_text_that_is_no_utf8_is_ignored_with_an_error)
     cr_assert_str_eq(said("site"), "nothing");
     cr_assert_str_eq(said("port"), "nothing");
     warned(0, "DD_SITE: site: is ignored", true);
+    warned(1, "DD_PORT: port: is ignored", true);
+    cr_assert_eq(warnings.total, 2);
     cr_assert_null(strchr(warnings.lines[0].text, '\xff'));
 }
 

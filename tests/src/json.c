@@ -9,7 +9,7 @@
 
 static const char *dump(cfgs_value value)
 {
-    static char out[256];
+    static char out[512];
     json_t *json = json_from_value(&value);
     cr_assert_not_null(json);
     char *text = json_to_text(json);
@@ -31,12 +31,12 @@ Test(json, a_double_is_the_shortest_text_that_reads_back_and_never_looks_like_an
 {
     static const double numbers[] = {0.1, 0.48, 1 / 3.0, 1e-7, 5e-324, 1.7976931348623157e308, 123456789012345680.0, -2.5};
     cr_assert_str_eq(dump(cfgs_value_double(0.48)), "0.48");
-    cr_assert_str_eq(dump(cfgs_value_double(1e30)), "1e+30");
+    cr_assert_str_eq(dump(cfgs_value_double(1e30)), "1000000000000000000000000000000.0");
     cr_assert_str_eq(dump(cfgs_value_double(-0.0)), "-0.0");
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         const char *text = dump(cfgs_value_double(numbers[i]));
         cr_assert_eq(strtod(text, NULL), numbers[i], "%s", text);
-        cr_assert(strpbrk(text, ".e"), "%s", text);
+        cr_assert(strchr(text, '.'), "%s", text);
     }
 }
 

@@ -59,6 +59,15 @@ Test(yaml, plain_scalars_are_what_yaml_1_1_says)
     cr_assert_eq(value("9007199254740993")->as.integer, INT64_C(9007199254740993));
     cr_assert_eq(value("08")->as.number, 8.0);
     cr_assert_eq(value("1e3")->as.number, 1000.0);
+    cr_assert_eq(value("2.00")->kind, NODE_FLOAT);
+    cr_assert_eq(value("-9223372036854775808")->as.integer, INT64_MIN);
+    cr_assert_eq(value("9223372036854775808")->as.number, 0x1p63);
+    cr_assert_eq(value("1e1000")->kind, NODE_STRING);
+    cr_assert_eq(value("0x1p3")->kind, NODE_STRING);
+    cr_assert_eq(value("0x")->kind, NODE_STRING);
+    cr_assert_eq(value("--1")->kind, NODE_STRING);
+    cr_assert_eq(value("1e")->kind, NODE_STRING);
+    cr_assert_eq(value(".")->kind, NODE_STRING);
     cr_assert(isnan(value(".nan")->as.number) && isinf(value("-.Inf")->as.number));
     cr_assert_eq(value("2020-01-01")->kind, NODE_STRING);
     cr_assert_eq(value("12ab")->kind, NODE_STRING);
@@ -93,9 +102,10 @@ Test(yaml, every_node_knows_its_place)
 
 Test(yaml, keys_that_are_no_strings_become_their_text)
 {
-    cr_assert(load("010: a\ntrue: b\n~: c\n1.5: d\n\"010\": e\n"));
+    cr_assert(load("010: a\ntrue: b\n~: c\n1.5: d\n\"010\": e\n1e21: f\n"));
     cr_assert(child(doc.root, "8") && child(doc.root, "true") && child(doc.root, "null") && child(doc.root, "1.5"));
     cr_assert_str_eq(child(doc.root, "010")->text, "e");
+    cr_assert(child(doc.root, "1000000000000000000000"));
 }
 
 Test(yaml, a_key_given_twice_counts_last_with_a_warning)
