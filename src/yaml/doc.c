@@ -63,6 +63,24 @@ static const char *way_out(const char *reason)
     return "";
 }
 
+/* Does the text end inside brackets?  All other tokens there end behind where they began. */
+static bool ends_in_brackets(const struct build *build, const yaml_parser_t *parser)
+{
+    return build->depth && parser->context && strstr(parser->context, "flow") &&
+           parser->problem_mark.index == parser->mark.index;
+}
+
+/* libyaml blames the end of the text; what is to be mended began above. */
+static bool refuse_unclosed(struct build *build)
+{
+    struct frame *frame = &build->frames[build->depth - 1];
+    const struct node *open = frame->container;
+    frame->has_key = false;
+    return build_refuse(build, (struct place){open->line, open->column},
+                        "the %s that begins here has no end; close it with %s", node_kind_name(open->kind),
+                        open->kind == NODE_MAP ? "}" : "]");
+}
+
 static bool refuse_parse(struct build *build, const yaml_parser_t *parser, struct input input)
 {
     const char *reason = parser->problem ? parser->problem : "cannot be parsed";
@@ -70,6 +88,8 @@ static bool refuse_parse(struct build *build, const yaml_parser_t *parser, struc
         return problem_memory(build->problem);
     if (parser->error == YAML_READER_ERROR)
         return build_refuse(build, place_of_offset(input, parser->problem_offset), "%s%s", reason, way_out(reason));
+    if (ends_in_brackets(build, parser))
+        return refuse_unclosed(build);
     struct place place = place_of(parser->problem_mark);
     if (!parser->context)
         return build_refuse(build, place, "%s%s", reason, way_out(reason));

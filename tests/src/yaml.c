@@ -301,6 +301,24 @@ Test(yaml, bytes_that_are_no_utf_8_are_refused_with_their_place)
     cr_assert(strstr(problem.text, "f.yaml:2:5: "), "%s", problem.text);
 }
 
+Test(yaml, a_collection_without_an_end_is_blamed_where_it_begins)
+{
+    static const struct {
+        const char *text, *problem;
+    } cases[] = {
+        {"a: [\n", "f.yaml:1:4: a: the list that begins here has no end; close it with ]"},
+        {"a: [1,\n", "f.yaml:1:4: a: the list that begins here has no end; close it with ]"},
+        {"a: [1\nb: 2\n", "f.yaml:2:2: a: did not find expected ',' or ']' (while"},
+        {"a:\n  - {b: [c]\n", "f.yaml:2:5: a: the map that begins here has no end; close it with }"},
+        {"a: {b: [c, {d: e}", "f.yaml:1:8: a.b: the list that begins here has no end; close it with ]"},
+        {"a: {b: [c}\nd: 1\n", "f.yaml:1:10: a.b: did not find expected ',' or ']'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cr_assert_not(load(cases[i].text));
+        cr_assert_eq(strncmp(problem.text, cases[i].problem, strlen(cases[i].problem)), 0, "%s", problem.text);
+    }
+}
+
 Test(yaml, every_prefix_of_a_document_loads_or_fails_cleanly)
 {
     const char *text = "a: &x {b: [1, \"two\\n\", {c: ~}]}\nd: *x\ne: |\n  text\n  more\n? f\n: <<\ng: {<<: *x, h: !!str 1}\n";
