@@ -71,8 +71,8 @@ bool config_stage_survivors(struct config *config, cfgs_publisher *publisher, ui
                             struct problem *problem);
 
 /**
- * Stage the files' content in place of what was.  On success `loaded` holds what has to be cleared, or given to
- * config_unstage_files(); on failure everything is as before.
+ * Stage the files' content in place of what was.  On success `loaded` holds what has to be cleared; on failure
+ * everything is as before.
  */
 bool config_stage_files(struct config *config, struct loaded *loaded, struct problem *problem);
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void free_value(void *memory)
 {
@@ -46,6 +47,7 @@ struct walk {
     struct warnings *warnings;
     struct problem *problem;
     struct converter converter;
+    struct pool_block *nested; /* nodes made by nest() */
     bool declaring;
     char key[DOC_KEY_MAX_BYTES + 1]; /* the path so far, canonical */
     size_t length;
@@ -190,6 +192,53 @@ static bool is_path(const char *key, size_t length)
     return memmem(key, length, "..", 2) == NULL;
 }
 
+/* Length of the setting's key that the path goes on below; 0 if there is none.  Only a dotted key can lead there. */
+static size_t setting_above(const struct walk *walk, size_t from)
+{
+    for (size_t i = from; i < walk->length; i++)
+        if (walk->key[i] == '.' && declarations_find(walk->declarations, walk->key, i))
+            return i;
+    return 0;
+}
+
+/* The map that the rest of the path, behind the setting's key, and its value stand for; NULL when memory ran out. */
+static const struct node *nest(struct walk *walk, const struct node *node, size_t setting)
+{
+    char *path = pool_copy(&walk->nested, walk->key + setting, walk->length - setting);
+    struct node *value = pool_alloc(&walk->nested, sizeof *value);
+    if (!path || !value)
+        return NULL;
+    *value = *node;
+    for (char *dot; (dot = strrchr(path, '.'));) {
+        struct node *map = pool_alloc(&walk->nested, sizeof *map);
+        if (!map)
+            return NULL;
+        *dot = '\0';
+        value->key = dot + 1;
+        value->key_length = strlen(dot + 1);
+        value->next = NULL;
+        *map = *node;
+        map->kind = NODE_MAP;
+        map->as.first = value;
+        value = map;
+    }
+    return value;
+}
+
+/* An entry whose path is complete. */
+static bool take_value(struct walk *walk, const struct node *node, size_t from)
+{
+    size_t setting = walk->declaring ? 0 : setting_above(walk, from);
+    if (!setting)
+        return walk->declaring ? take_declaring(walk, node) : take_declared(walk, node);
+    const struct node *map = nest(walk, node, setting);
+    if (!map)
+        return problem_memory(walk->problem);
+    walk->length = setting;
+    walk->key[setting] = '\0';
+    return take_declared(walk, map);
+}
+
 static bool take_entry(struct walk *walk, const struct node *node)
 {
     size_t before = walk->length, need = before + (before ? 1 : 0) + node->key_length;
@@ -206,19 +255,35 @@ static bool take_entry(struct walk *walk, const struct node *node)
     key_canonical(walk->key + walk->length, node->key, node->key_length);
     walk->length = need;
     walk->key[need] = '\0';
-    bool ok = walk->declaring ? take_declaring(walk, node) : take_declared(walk, node);
+    bool ok = take_value(walk, node, before);
     walk->length = before;
     walk->key[before] = '\0';
     return ok;
 }
 
+/* However it is spelt, and also as the start of a path: nothing of it may be published. */
+static bool is_reserved(const struct walk *walk, const struct node *entry)
+{
+    size_t length = sizeof DECLARATIONS_KEY - 1;
+    return !walk->length && strncasecmp(entry->key, DECLARATIONS_KEY, length) == 0 &&
+           (entry->key[length] == '\0' || entry->key[length] == '.');
+}
+
+static void pass_over_reserved(struct walk *walk, const struct node *entry)
+{
+    if (!walk->declaring || strcmp(entry->key, DECLARATIONS_KEY) != 0)
+        warnings_add(walk->warnings, walk->doc->file, entry->key_line, entry->key_column,
+                     "the key " DECLARATIONS_KEY " is reserved: it counts as one map, in lower case, in the file that declares; "
+                     "here it is ignored");
+}
+
 static bool walk_map(struct walk *walk, const struct node *map)
 {
-    for (const struct node *entry = map->as.first; entry; entry = entry->next) {
-        bool reserved = walk->declaring && !walk->length && strcmp(entry->key, DECLARATIONS_KEY) == 0;
-        if (!reserved && !take_entry(walk, entry))
+    for (const struct node *entry = map->as.first; entry; entry = entry->next)
+        if (is_reserved(walk, entry))
+            pass_over_reserved(walk, entry);
+        else if (!take_entry(walk, entry))
             return false;
-    }
     return true;
 }
 
@@ -235,6 +300,7 @@ bool layer_read(struct layer *layer, struct declarations *declarations, bool dec
     };
     bool ok = converter_init(&walk.converter, problem) && walk_map(&walk, doc->root);
     converter_free(&walk.converter);
+    pool_free(&walk.nested);
     if (ok && declaring)
         declarations_settle(declarations, doc->file, warnings);
     return ok;

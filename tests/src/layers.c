@@ -368,3 +368,36 @@ Test(layers, a_hundred_thousand_settings_load_and_reload)
     cr_assert_str_eq(published("section_999.key_99999"), "99999 file");
     free(text);
 }
+
+Test(layers, the_reserved_map_is_published_from_no_file_however_it_is_spelt)
+{
+    const char *const files[] = {"x-configstream: {port: {kind: string}}\n", "X-ConfigStream: {port: {kind: string}}\n",
+                                 "x-configstream.port.kind: string\n"};
+    start("port: 1\n", "port: 2\n");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        uint64_t changes;
+        write_text(file, files[i]);
+        cr_assert(load(&changes), "%s", problem.text);
+        cr_assert_str_eq(published("x-configstream.port.kind"), "");
+        cr_assert_str_eq(published("port"), "1 default");
+        cr_assert_eq(warnings.total, 1);
+        cr_assert(strstr(warnings.lines[0].text, "main.yaml:1:1: "), "%s", warnings.lines[0].text);
+        cr_assert(strstr(warnings.lines[0].text, "is reserved"), "%s", warnings.lines[0].text);
+    }
+}
+
+Test(layers, a_misspelt_reserved_map_in_a_file_that_declares_is_not_published)
+{
+    start(NULL, "port: 1\nX-Configstream: {port: {secret: true}}\n");
+    cr_assert_str_eq(published("x-configstream.port.secret"), "");
+    cr_assert_eq(warnings.total, 1);
+    cr_assert(strstr(warnings.lines[0].text, "main.yaml:2:1: "), "%s", warnings.lines[0].text);
+}
+
+Test(layers, a_path_that_goes_on_below_a_setting_is_a_map_in_it)
+{
+    start("port: 1\nlabels: {}\nx-configstream: {labels: {kind: string_map}}\n", "labels.app.name: web\n");
+    cr_assert_str_eq(published("labels"), "struct file");
+    cr_assert_str_eq(published("labels.app.name"), "");
+    cr_assert_eq(warnings.total, 0);
+}
