@@ -1,6 +1,8 @@
 /* base/log.c  SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include "base/printable.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -46,16 +48,16 @@ static size_t write_head(char *line, size_t size, enum log_level level)
     return at + (size_t)snprintf(line + at, size - at, ".%03ldZ %s ", now.tv_nsec / 1000000, tags[level]);
 }
 
-/* Keys and file names come from others: a newline in one must not be able to forge a log line. */
-static size_t escape(char *to, size_t size, const char *from)
+size_t log_escape(char *to, size_t size, const char *from)
 {
-    size_t at = 0;
-    for (; *from && at + 5 < size; from++) {
-        unsigned char c = (unsigned char)*from;
-        if (c < 0x20 || c == 0x7f)
-            at += (size_t)snprintf(to + at, size - at, "\\x%02x", c);
-        else
-            to[at++] = (char)c;
+    size_t at = 0, left = strlen(from);
+    while (left && at + 5 < size) {
+        size_t length = printable_length((const unsigned char *)from, left);
+        if (length)
+            memcpy(to + at, from, length);
+        at += length ? length : (size_t)snprintf(to + at, size - at, "\\x%02x", (unsigned char)*from);
+        from += length ? length : 1;
+        left -= length ? length : 1;
     }
     to[at] = '\0';
     return at;
@@ -99,7 +101,7 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     size_t length = write_head(line, sizeof line, level);
-    length += escape(line + length, sizeof line - length - 1, message);
+    length += log_escape(line + length, sizeof line - length - 1, message);
     line[length++] = '\n';
     if (!tell_lost() || !put(line, length))
         lost++;

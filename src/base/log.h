@@ -17,8 +17,12 @@ bool log_level_parse(const char *name, size_t length, enum log_level *out);
 
 const char *log_level_name(enum log_level level);
 
-/** "2026-01-31T12:00:00.123Z INFO message", control characters escaped.  One write(), so lines stay whole.  Never blocks: lines that
- * nobody takes are dropped, and their number is told with the next that gets through. */
+/** As much of a text as there is room for, and its length.  Keys and file names come from others: a newline in one must
+ * not be able to forge a line, nor anything else a terminal's state, so all that is not printable UTF-8 becomes \xNN. */
+size_t log_escape(char *to, size_t size, const char *from);
+
+/** "2026-01-31T12:00:00.123Z INFO message", escaped.  One write(), so lines stay whole.  Never blocks: lines that nobody
+ * takes are dropped, and their number is told with the next that gets through. */
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

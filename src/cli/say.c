@@ -1,6 +1,8 @@
 /* cli/say.c  SPDX-License-Identifier: Apache-2.0 */
 #include "cli/say.h"
 
+#include "base/printable.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,19 +13,6 @@ static enum log_level least = LOG_INFO;
 void say_from(enum log_level level)
 {
     least = level;
-}
-
-/* Bytes of the UTF-8 character at the start of a text, 0 if there is none or it is a control character. */
-static size_t printable_length(const unsigned char *text, size_t left)
-{
-    const unsigned char c = text[0];
-    size_t length = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-    if (length == 0 || length > left || c < 0x20 || c == 0x7f || (c == 0xc2 && text[1] < 0xa0))
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
 }
 
 void print_plain(FILE *to, const char *text, size_t length, const char *kept)
