@@ -148,12 +148,16 @@ static bool accept_one(struct control_server *server)
     }
     int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) {
+        server->accept_error = 0;
         take_newcomer(server, place, fd);
         return true;
     }
     if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
         return false;
-    log_write(server->log, LOG_WARN, "control: cannot accept a client: %s", strerror(errno));
+    int error = errno;
+    if (error != server->accept_error)
+        log_write(server->log, LOG_WARN, "control: cannot accept a client: %s; it waits until we can", strerror(error));
+    server->accept_error = error;
     pause_listener(server, now_ms() + RETRY_MS);
     return false;
 }

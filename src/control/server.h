@@ -2,10 +2,10 @@
  * @file control/server.h  The control socket's serving end: many clients, one thread, nobody waits for anybody.
  *
  * Whoever connects must be root, our own user or a member of the group that was let in, whatever the socket's mode says
- * by now; anybody else is dropped unheard.  Each client is a small state machine over two buffers.  One that sends garbage, stays silent for
- * CONTROL_PATIENCE_MS or does not take its answer is dropped with a log line.  When all places are taken the client
- * that has been idle longest makes room, if it has been so for CONTROL_IDLE_MS; until then newcomers wait in the
- * socket's backlog, so that nobody's request is thrown away.
+ * by now; anybody else is dropped unheard.  Each client is a small state machine over two buffers.  One that sends
+ * garbage, stays silent for CONTROL_PATIENCE_MS or does not take its answer is dropped with a log line.  When all places
+ * are taken the client that has been idle longest makes room, if it has been so for CONTROL_IDLE_MS; until then
+ * newcomers wait in the socket's backlog, so that nobody's request is thrown away.
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef CONTROL_SERVER_H
@@ -44,6 +44,7 @@ struct control_server {
     unsigned count;
     bool paused;       /* the listener is not watched: there is no place, or no descriptor, for a newcomer */
     int64_t resume_ms; /* when paused: until then */
+    int accept_error;  /* of the last newcomer; said once */
     char path[CONTROL_PATH_MAX_BYTES + 1];
     dev_t device; /* of the socket's name, which a successor may have by the time we end */
     ino_t inode;
