@@ -75,6 +75,14 @@ static void take_number(struct argp_state *state, const char *name, const char *
     *out = number;
 }
 
+/* A path of no characters names nothing; an unset variable of a script often becomes one. */
+static const char *take_path(struct argp_state *state, const char *name, const char *text)
+{
+    if (!*text)
+        argp_error(state, "--%s: '' is no path; name one, or leave the option out", name);
+    return text;
+}
+
 static void take_group(struct argp_state *state, const char *name, const char *text, gid_t *out)
 {
     char *end;
@@ -153,15 +161,15 @@ static error_t take(int key, char *text, struct argp_state *state)
     struct options *options = state->input;
     uint64_t number = 0;
     switch (key) {
-    case KEY_CONFIG: options->files.config = text; break;
-    case KEY_DEFAULTS: options->files.defaults = text; break;
-    case KEY_FLEET_POLICIES: options->files.fleet = text; break;
+    case KEY_CONFIG: options->files.config = take_path(state, "config", text); break;
+    case KEY_DEFAULTS: options->files.defaults = take_path(state, "defaults", text); break;
+    case KEY_FLEET_POLICIES: options->files.fleet = take_path(state, "fleet-policies", text); break;
     case KEY_ENV_PREFIX: take_env_prefix(state, options, text); break;
     case KEY_STRICT: options->files.strict = true; break;
     case KEY_NO_WATCH: options->no_watch = true; break;
     case KEY_INSTANCE: take_instance(state, options, text); break;
-    case KEY_ARENA_PATH: options->arena_path = text; break;
-    case KEY_CONTROL: options->control = text; break;
+    case KEY_ARENA_PATH: options->arena_path = take_path(state, "arena-path", text); break;
+    case KEY_CONTROL: options->control = take_path(state, "control", text); break;
     case KEY_CONTROL_GROUP:
         take_group(state, "control-group", text, &options->control_group);
         options->set_control_group = true;
@@ -209,8 +217,9 @@ void options_parse(struct options *options, int argc, char **argv)
         .options = known,
         .parser = take,
         .doc = "Resolve configuration and publish it to every process of this host, in shared memory."
-               "\vRuns in the foreground and logs to standard error.  The files are read again when one of them changes, and on SIGHUP; one that does not parse "
-               "leaves the last good configuration published.  SIGTERM and SIGINT end it cleanly.\n"
+               "\vRuns in the foreground and logs to standard error.  The files are read again when one of them "
+               "changes, and on SIGHUP; one that does not parse leaves the last good configuration published.  "
+               "SIGTERM and SIGINT end it cleanly.\n"
                "Exit status: 0 ok, 1 failure, 2 usage.",
     };
     *options = (struct options){.instance = "default", .files.env_prefix = "DD", .log.level = LOG_INFO};
