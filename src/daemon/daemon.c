@@ -6,6 +6,7 @@
 #include "control/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,17 +73,26 @@ static void tell_ready(const struct daemon *daemon)
 
 /* ---- reload ------------------------------------------------------------------------------------------------------ */
 
+/* The files may be as they should; what was missing may come back without any change of theirs. */
+static bool lacks_descriptors(void)
+{
+    int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0;
+}
+
 static bool reload(struct daemon *daemon, uint64_t *changes, struct problem *problem)
 {
     struct loaded loaded;
     struct warnings warnings = {0};
     watch_loading(&daemon->watch);
-    bool ok = loaded_read(&loaded, &daemon->options.files, &warnings, problem) &&
-              config_reload(&daemon->config, &loaded, daemon->publisher, changes, problem);
+    bool read = loaded_read(&loaded, &daemon->options.files, &warnings, problem);
+    bool ok = read && config_reload(&daemon->config, &loaded, daemon->publisher, changes, problem);
     if (ok)
         log_warnings(daemon, &warnings);
     warnings_clear(&warnings);
-    watch_loaded(&daemon->watch, ok);
+    watch_loaded(&daemon->watch, ok ? WATCH_IN_FORCE : read || lacks_descriptors() ? WATCH_PREVENTED : WATCH_REFUSED);
     return ok;
 }
 
@@ -136,7 +146,7 @@ static bool resolve(struct daemon *daemon, struct problem *problem)
         ok = config_stage_files(&daemon->config, &loaded, problem) && stage_command_line(daemon, problem);
         loaded_clear(&loaded);
     }
-    watch_loaded(&daemon->watch, ok);
+    watch_loaded(&daemon->watch, ok ? WATCH_IN_FORCE : WATCH_REFUSED);
     if (ok && !daemon->options.check)
         daemon_follow_log_level(daemon);
     log_warnings(daemon, &warnings);
@@ -385,6 +395,13 @@ static enum ending failed_ending(const struct daemon *daemon)
     return ENDING_AS_FOUND;
 }
 
+static void complain(const struct problem *problem)
+{
+    char text[4 * sizeof problem->text + 1];
+    log_escape(text, sizeof text, problem->text);
+    fprintf(stderr, "configstreamd: %s\n", text);
+}
+
 static int start_and_run(struct daemon *daemon)
 {
     struct problem problem;
@@ -396,7 +413,7 @@ static int start_and_run(struct daemon *daemon)
         return 0;
     }
     if (!ok || !publish_first(daemon, &problem)) {
-        fprintf(stderr, "configstreamd: %s\n", problem.text);
+        complain(&problem);
         stop(daemon, failed_ending(daemon));
         return 1;
     }

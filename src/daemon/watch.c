@@ -199,7 +199,7 @@ static void take_step_event(struct watch *watch, const struct watch_step *step, 
     }
     file->writing = false;
     watch->stale = watch->stale || !(mask & IN_CLOSE_WRITE);
-    file->doubtful = file->racy;
+    file->doubtful = file->doubtful || file->racy;
     settle_later(watch);
 }
 
@@ -323,11 +323,12 @@ static bool compare_ticks(struct watch *watch)
 
 bool watch_tick(struct watch *watch)
 {
-    bool ready = look_at_all(watch), still = compare_ticks(watch), due = ready && still && !watch->due_ms;
+    bool ready = look_at_all(watch), still = compare_ticks(watch);
+    bool due = ready && still && !watch->due_ms && watch->retry_ms <= now_ms();
     if (due || watch->stale) /* no event told of a change: the way may lead elsewhere */
         find_ways(watch);
     if (due)
-        tell_changed(watch, ", seen by looking once a second");
+        tell_changed(watch, watch->retry_ms ? ", and could not be loaded before" : ", seen by looking once a second");
     return due;
 }
 
@@ -346,10 +347,25 @@ void watch_loading(struct watch *watch)
     }
 }
 
-void watch_loaded(struct watch *watch, bool ok)
+static void retry_later(struct watch *watch)
 {
-    for (unsigned i = 0; ok && i < watch->file_count; i++)
-        watch->files[i].filled = watch->files[i].loaded.size != 0;
+    int64_t longer = 2 * watch->retry_wait_ms;
+    watch->retry_wait_ms = !longer ? WATCH_RETRY_MS : longer < WATCH_RETRY_MOST_MS ? longer : WATCH_RETRY_MOST_MS;
+    watch->retry_ms = now_ms() + watch->retry_wait_ms;
+}
+
+void watch_loaded(struct watch *watch, enum watch_result result)
+{
+    for (unsigned i = 0; i < watch->file_count; i++) {
+        struct watched_file *file = &watch->files[i];
+        if (result == WATCH_IN_FORCE)
+            file->filled = file->loaded.size != 0;
+        file->doubtful = result == WATCH_PREVENTED;
+    }
+    if (result == WATCH_PREVENTED)
+        retry_later(watch);
+    else
+        watch->retry_ms = watch->retry_wait_ms = 0;
 }
 
 /* ---- open and close ---------------------------------------------------------------------------------------------- */

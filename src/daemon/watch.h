@@ -25,6 +25,8 @@ enum {
     WATCH_FILES_MAX = 3,
     WATCH_SETTLE_MS = 50,
     WATCH_SETTLE_MOST_MS = 1000, /* from the first change on, however many follow */
+    WATCH_RETRY_MS = 1000,
+    WATCH_RETRY_MOST_MS = 64 * 1000,
     WATCH_SYMLINKS_MAX = 40,     /* in one path: the kernel's own limit */
     WATCH_STEPS_MAX = WATCH_FILES_MAX * (WATCH_SYMLINKS_MAX + 1),
 };
@@ -43,7 +45,7 @@ struct watched_file {
     struct file_identity loaded, now, last_tick;
     bool filled;   /* the content in force is not empty */
     bool racy;     /* so young when it was loaded that a later change may look the same ... */
-    bool doubtful; /* ... and an event tells that there was one */
+    bool doubtful; /* ... and an event tells that there was one; or it could not be loaded for no fault of its own */
     bool writing;  /* modified, and not closed since */
     bool held;     /* it was said that it holds up the reload */
 };
@@ -56,6 +58,13 @@ struct watch_step {
     char name[NAME_MAX + 1];
 };
 
+/** What became of files that were read. */
+enum watch_result {
+    WATCH_IN_FORCE,
+    WATCH_REFUSED,  /* for their content: they are read again when they change */
+    WATCH_PREVENTED /* for want of descriptors, memory or room: the ticks try again, each time after a longer wait */
+};
+
 struct watch {
     int fd; /* poll for reading; -1: there is no inotify, or nothing to watch */
     const struct log *log;
@@ -66,15 +75,16 @@ struct watch {
     bool stale;       /* the ways to the files may lead elsewhere now */
     bool unwatchable; /* it was said that something cannot be watched */
     int64_t due_ms, due_most_ms; /* of the next comparison after events; 0: none */
+    int64_t retry_ms, retry_wait_ms; /* of the next try after one that was prevented; 0: it was not */
 };
 
 /** Start watching, before the files are read for the first time.  Where inotify fails the ticks still work. */
 void watch_open(struct watch *watch, const struct config_files *files, const struct log *log);
 void watch_close(struct watch *watch);
 
-/** To be called right before the files are read, and after that; ok: what was read is in force. */
+/** To be called right before the files are read, and after that. */
 void watch_loading(struct watch *watch);
-void watch_loaded(struct watch *watch, bool ok);
+void watch_loaded(struct watch *watch, enum watch_result result);
 
 /** Milliseconds until watch_is_due() may say yes, -1: not before the next event. */
 int watch_timeout(const struct watch *watch);

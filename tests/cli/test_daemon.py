@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -345,6 +346,29 @@ class Unfinished(Watching):
         self.replace(self.config, self.main(6002))
         self.becomes(6002)
         self.assertEqual((self.read(self.log).count("is missing"), self.reloads()), (1, (1, 1)))
+
+    def test_what_could_not_be_read_is_tried_again(self):
+        held = resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE)
+        opened = len(os.listdir("/proc/%d/fd" % self.daemon.pid))
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, (opened, held[1]))
+        self.replace(self.config, self.main(6002))
+        eventually("the failure", lambda: self.reloads()[1] >= 1)
+        self.assertEqual(self.value("cmd_port"), 6001)
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, held)
+        self.becomes(6002)
+        self.assertIn("could not be loaded before", self.read(self.log))
+
+    def test_what_found_no_room_is_tried_again(self):
+        self.end()
+        self.start("--max-size", "6mb", "--ring-slots", "64")
+        large = os.path.join(self.folder, "large")
+        self.write(large, "x" * (2 << 20))
+        self.cli("set", "site", "--file", large)
+        self.replace(self.config, self.main(6002) + "hidden: " + "y" * (2 << 20) + "\n")
+        eventually("the failure", lambda: self.reloads()[1] >= 1)
+        self.assertEqual(self.value("cmd_port"), 6001)
+        self.cli("unset", "site")
+        self.becomes(6002)
 
     def test_a_file_that_was_always_empty_holds_up_nothing(self):
         self.end()
