@@ -219,15 +219,18 @@ bool declarations_read(struct declarations *declarations, const struct doc *doc,
     return true;
 }
 
-void declarations_settle(struct declarations *declarations, const char *file, struct warnings *warnings)
+bool declarations_settle(struct declarations *declarations, const char *file, struct warnings *warnings)
 {
     size_t position = 0;
     for (struct table_entry *entry; (entry = table_next(&declarations->settings, &position));) {
         struct declaration *declaration = entry->value;
-        if (declaration->has_default || (declaration->has_kind && add_sections(declarations, entry->key, entry->length)))
+        if (declaration->has_kind && !add_sections(declarations, entry->key, entry->length))
+            return false;
+        if (declaration->has_default || declaration->has_kind)
             continue;
         warnings_add(warnings, file, declaration->line, declaration->column,
                      DECLARATIONS_KEY " names '%.300s', which has neither a default nor a kind: ignored", entry->key);
         free_declaration(table_remove(&declarations->settings, entry->key, entry->length));
     }
+    return true;
 }

@@ -42,8 +42,11 @@ bool declarations_read(struct declarations *declarations, const struct doc *doc,
 struct declaration *declarations_add(struct declarations *declarations, const char *key, size_t length,
                                      const struct node *node);
 
-/** After the walk: what x-configstream names without a default needs a kind, or it is dropped with a warning. */
-void declarations_settle(struct declarations *declarations, const char *file, struct warnings *warnings);
+/**
+ * After the walk: what x-configstream names without a default needs a kind, or it is dropped with a warning.  False when
+ * memory ran out.
+ */
+bool declarations_settle(struct declarations *declarations, const char *file, struct warnings *warnings);
 
 const struct declaration *declarations_find(const struct declarations *declarations, const char *key, size_t length);
 bool declarations_is_section(const struct declarations *declarations, const char *key, size_t length);

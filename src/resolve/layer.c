@@ -301,7 +301,7 @@ bool layer_read(struct layer *layer, struct declarations *declarations, bool dec
     bool ok = converter_init(&walk.converter, problem) && walk_map(&walk, doc->root);
     converter_free(&walk.converter);
     pool_free(&walk.nested);
-    if (ok && declaring)
-        declarations_settle(declarations, doc->file, warnings);
+    if (ok && declaring && !declarations_settle(declarations, doc->file, warnings))
+        ok = problem_memory(problem);
     return ok;
 }
