@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -63,8 +64,8 @@ size_t log_escape(char *to, size_t size, const char *from)
     return at;
 }
 
-/* Lines that nobody took.  One thread logs. */
-static size_t lost;
+/* Lines that nobody took, of all threads; a number for people, in no order with anything. */
+static atomic_size_t lost;
 
 /* False when it would block: a log pipe that nobody reads must not hold up those who wait for an answer. */
 static bool put(const char *line, size_t length)
@@ -81,13 +82,14 @@ static bool put(const char *line, size_t length)
 static bool tell_lost(void)
 {
     char line[128];
-    if (!lost)
+    size_t count = atomic_load_explicit(&lost, memory_order_relaxed);
+    if (count == 0)
         return true;
     size_t length = write_head(line, sizeof line, LOG_WARN);
-    length += (size_t)snprintf(line + length, sizeof line - length, "%zu log lines were lost: nobody took them\n", lost);
+    length += (size_t)snprintf(line + length, sizeof line - length, "%zu log lines were lost: nobody took them\n", count);
     if (!put(line, length))
         return false;
-    lost = 0;
+    atomic_fetch_sub_explicit(&lost, count, memory_order_relaxed);
     return true;
 }
 
@@ -104,5 +106,5 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     length += log_escape(line + length, sizeof line - length - 1, message);
     line[length++] = '\n';
     if (!tell_lost() || !put(line, length))
-        lost++;
+        atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
 }

@@ -8,7 +8,7 @@
 enum log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_CRITICAL, LOG_OFF };
 
 struct log {
-    enum log_level level;
+    _Atomic(enum log_level) level; /**< one thread changes it while others log */
     bool pinned; /**< --log-level was given: the published log_level does not count */
 };
 
@@ -22,7 +22,8 @@ const char *log_level_name(enum log_level level);
 size_t log_escape(char *to, size_t size, const char *from);
 
 /** "2026-01-31T12:00:00.123Z INFO message", escaped.  One write(), so lines stay whole.  Never blocks: lines that nobody
- * takes are dropped, and their number is told with the next that gets through. */
+ * takes are dropped, and their number is told with the next that gets through.
+ * Any thread. */
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -3,7 +3,7 @@
 #define DAEMON_DAEMON_H
 
 #include "control/server.h"
-#include "daemon/notify.h"
+#include "base/notify.h"
 #include "daemon/options.h"
 #include "daemon/watch.h"
 

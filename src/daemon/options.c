@@ -123,8 +123,10 @@ static void take_set(struct argp_state *state, struct options *options, char *te
 
 static void take_level(struct argp_state *state, struct options *options, const char *text)
 {
-    if (!log_level_parse(text, strlen(text), &options->log.level))
+    enum log_level level = LOG_INFO;
+    if (!log_level_parse(text, strlen(text), &level))
         argp_error(state, "--log-level: '%s' is none of trace, debug, info, warn, error, critical, off", text);
+    options->log.level = level;
     options->log.pinned = true;
 }
 

@@ -1,11 +1,11 @@
 /**
- * @file daemon/notify.h  Tell the service manager how we are: sd_notify(3) by a plain datagram.
+ * @file base/notify.h  Tell the service manager how we are: sd_notify(3) by a plain datagram.
  *
  * Without NOTIFY_SOCKET, and where nobody listens there, every call does nothing.  None ever waits or fails.
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef DAEMON_NOTIFY_H
-#define DAEMON_NOTIFY_H
+#ifndef BASE_NOTIFY_H
+#define BASE_NOTIFY_H
 
 #include <sys/socket.h>
 #include <sys/un.h>

@@ -1,5 +1,5 @@
 /* daemon/notify.c  SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/notify.h"
+#include "base/notify.h"
 
 #include <inttypes.h>
 #include <stddef.h>

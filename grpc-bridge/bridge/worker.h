@@ -1,0 +1,59 @@
+/**
+ * @file bridge/worker.h  One thread: its epoll, its listening sockets, its reader of the arena, its connections.
+ *
+ * Workers share no lock on any path that a peer can drive.  A turn of the loop: wait; read the clock once; handle what is
+ * ready; pass news of the arena to services; write out every connection that was touched, once.  Once a second a tick
+ * looks at everything that is bounded by time.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef BRIDGE_WORKER_H
+#define BRIDGE_WORKER_H
+
+#include "base/list.h"
+#include "base/problem.h"
+#include "bridge/counters.h"
+
+#include <configstream/reader.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bridge;
+struct update_frames;
+
+enum { WORKER_LISTENERS_MAX = 32, WORKER_SCRATCH_BYTES = 64 * 1024, WORKER_TICK_MS = 1000 };
+
+struct worker {
+    struct bridge *bridge;
+    unsigned index;
+    pthread_t thread;
+    int epoll_fd, wake_fd, arena_fd;
+    int listeners[WORKER_LISTENERS_MAX]; /* each worker its own, SO_REUSEPORT; -1: closed */
+    unsigned listener_count;
+    cfgs_reader *reader;
+    struct update_frames *updates;
+    struct counters counters;
+    struct list connections; /* struct connection */
+    struct list touched;     /* of these, what has something to write out at the end of the turn */
+    struct list streams;     /* service/stream.c: open configuration streams */
+    struct list watches;     /* service/health.c: open health watches */
+    uint64_t arena, sequence; /* the arena as last looked at; 0: no snapshot yet */
+    bool serving;             /* a first snapshot is there and its producer runs: what health says */
+    int64_t now_ms;           /* CLOCK_MONOTONIC, of this turn */
+    uint8_t *scratch;         /* WORKER_SCRATCH_BYTES, for whoever runs; holds nothing between callbacks */
+};
+
+/** Everything but the thread; listeners are bound already and become the worker's. */
+bool worker_open(struct worker *worker, struct bridge *bridge, unsigned index, const int *listeners, unsigned count,
+                 struct problem *problem);
+bool worker_start(struct worker *worker, struct problem *problem);
+
+/** From another thread: look at the bridge's flags now. */
+void worker_wake(struct worker *worker);
+
+/** After the thread ended (it does when the bridge drains and the last connection is gone, or its time is over). */
+void worker_join(struct worker *worker);
+void worker_close(struct worker *worker);
+
+#endif

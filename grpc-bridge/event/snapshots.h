@@ -1,0 +1,48 @@
+/**
+ * @file event/snapshots.h  The snapshot as a message on the wire, built once for all who need it.
+ *
+ * A frame is shared, by reference count, and handed out again for as long as the ring still holds the update after it:
+ * whoever gets it can go on from there.  How many may be alive, and their memory, is bounded; a stream that finds no room
+ * waits, and the holder that made no progress for longest is ended (service/stream.c).
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef EVENT_SNAPSHOTS_H
+#define EVENT_SNAPSHOTS_H
+
+#include "bridge/limits.h"
+
+#include <configstream/encoded.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Immutable once made.  The bytes are one whole message with its gRPC prefix. */
+struct snapshot {
+    uint64_t instance; /* which arena: a hash of its instance id, the same for all workers */
+    uint64_t sequence, settings;
+    size_t length;
+    const uint8_t *bytes;
+};
+
+struct snapshots; /* of the process */
+
+enum snapshot_result {
+    SNAPSHOT_OK,
+    SNAPSHOT_NOT_READY, /* the producer published none yet */
+    SNAPSHOT_TOO_LARGE, /* beyond max_snapshot_bytes */
+    SNAPSHOT_NO_ROOM,   /* too many alive: ask again */
+    SNAPSHOT_FAILED     /* no memory, or the arena is damaged */
+};
+
+struct snapshots *snapshots_new(const struct limits *limits);
+void snapshots_free(struct snapshots *snapshots);
+
+/** A reference to a frame from which the updates that follow can still be taken; building it where need be. */
+enum snapshot_result snapshots_get(struct snapshots *snapshots, cfgs_reader *reader, const struct snapshot **out);
+void snapshots_release(struct snapshots *snapshots, const struct snapshot *snapshot);
+
+struct snapshots_info {
+    uint64_t alive, bytes_alive, built, last_bytes, last_build_ns;
+};
+void snapshots_info(const struct snapshots *snapshots, struct snapshots_info *out);
+
+#endif

@@ -1,0 +1,60 @@
+/**
+ * @file encoded.h  The stream as bytes: for programs that pass it on.
+ *
+ * Every record of an arena holds its setting encoded as a protobuf ConfigSetting (grpc-bridge/proto): source 1, key 2,
+ * value 3, and, of an update that cleared a source, unset_source 4.  These functions hand out those bytes as they are, so
+ * that a bridge builds its messages by copying.
+ *
+ * Any number of independent cursors can be kept this way, each only a number: take the update after it; when that gives
+ * CFGS_ERR_LAPPED, take a view (view.h) and go on from cfgs_view_sequence().
+ *
+ * Threads: any, at any time, as for point reads.  Cost: no system call and no allocation.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef CONFIGSTREAM_ENCODED_H
+#define CONFIGSTREAM_ENCODED_H
+
+#include <configstream/reader.h>
+#include <configstream/view.h>
+
+CFGS_BEGIN_DECLS
+
+/** How far the producer is. */
+typedef struct cfgs_encoded_head {
+    uint64_t arena;    /**< which arena the reader is attached to, counted from 1; another one has IDs of its own */
+    uint64_t sequence; /**< the last committed ID */
+    uint64_t oldest;   /**< the oldest ID whose update the ring may still hold; above sequence if none */
+} cfgs_encoded_head;
+
+/**
+ * Look where the producer is.  Resets cfgs_reader_fd() first, as cfgs_reader_next() does, so that what is committed after
+ * this look makes it readable again: a program that uses these cursors calls this when the descriptor is readable.
+ * The thread of the event cursor.
+ * @return CFGS_OK, CFGS_ERR_NOT_READY, CFGS_ERR_BUSY, or an attach error as cfgs_reader_open().
+ */
+CFGS_API CFGS_NODISCARD int cfgs_encoded_look(cfgs_reader *reader, cfgs_encoded_head *out);
+
+/** One update, encoded. */
+typedef struct cfgs_encoded_update {
+    size_t length;   /**< bytes written (with CFGS_ERR_BUFFER: needed) */
+    unsigned flags;  /**< CFGS_SETTING_* */
+    bool removed;    /**< the key is gone: the bytes hold key and unset_source, no source and no value */
+    size_t value_at, value_length; /**< of field 3 within the bytes, its tag included; 0, 0 if removed */
+} cfgs_encoded_update;
+
+/**
+ * Copy the update with this ID.
+ * @param arena  as cfgs_encoded_look() said.
+ * @return CFGS_OK, CFGS_ERR_LAPPED (the ring no longer holds it, or another arena took the place), CFGS_ERR_NOT_FOUND (it is
+ *         not committed yet), CFGS_ERR_BUFFER, CFGS_ERR_NOT_READY, CFGS_ERR_CORRUPT.
+ */
+CFGS_API CFGS_NODISCARD int cfgs_encoded_take(cfgs_reader *reader, uint64_t arena, uint64_t sequence, void *buffer,
+                                              size_t capacity, cfgs_encoded_update *out);
+
+/** As cfgs_view_next(): the next setting of a view as a borrowed ConfigSetting, without unset_source. */
+CFGS_API CFGS_NODISCARD int cfgs_view_next_encoded(cfgs_view *view, cfgs_iterator *iterator, cfgs_bytes *setting,
+                                                   unsigned *flags);
+
+CFGS_END_DECLS
+
+#endif
