@@ -30,6 +30,7 @@ bool subscriber_at(const struct subscriber *subscriber, uint64_t sequence);
 void subscriber_well(const struct subscriber *subscriber);
 
 #define METHOD_REGISTER "/datadog.remoteagent.v1.RemoteAgent/RegisterRemoteAgent"
+#define METHOD_REFRESH "/datadog.remoteagent.v1.RemoteAgent/RefreshRemoteAgent"
 #define METHOD_STREAM "/datadog.api.v1.AgentSecure/StreamConfigEvents"
 
 #endif
