@@ -20,9 +20,26 @@
 #include <stdint.h>
 
 struct bridge;
+struct timers;
 struct update_frames;
 
-enum { WORKER_LISTENERS_MAX = 32, WORKER_SCRATCH_BYTES = 64 * 1024, WORKER_TICK_MS = 1000 };
+enum {
+    WORKER_LISTENERS_MAX = 32,
+    WORKER_SCRATCH_BYTES = 64 * 1024,
+    WORKER_IO_BYTES = 64 * 1024,
+    WORKER_TICK_MS = 1000
+};
+
+/** What could fill a log is told once in a while, with how often it was. */
+enum worker_notice {
+    NOTICE_HANDSHAKE,
+    NOTICE_BLAMED,
+    NOTICE_DEAD,
+    NOTICE_FULL,
+    NOTICE_ACCEPT,
+    NOTICE_ARENA,
+    NOTICE_KINDS
+};
 
 struct worker {
     struct bridge *bridge;
@@ -42,6 +59,18 @@ struct worker {
     bool serving;             /* a first snapshot is there and its producer runs: what health says */
     int64_t now_ms;           /* CLOCK_MONOTONIC, of this turn */
     uint8_t *scratch;         /* WORKER_SCRATCH_BYTES, for whoever runs; holds nothing between callbacks */
+
+    /* The rest is the transport's. */
+    uint8_t *io; /* WORKER_IO_BYTES: what was just read, or is just written */
+    struct timers *timers;
+    unsigned handshakes; /* under way */
+    bool paused;         /* listeners are not looked at */
+    int64_t resume_ms, tick_ms;
+    int64_t drain_ms; /* when the end began; 0: it did not */
+    struct {
+        int64_t next_ms;
+        unsigned silent;
+    } notices[NOTICE_KINDS];
 };
 
 /** Everything but the thread; listeners are bound already and become the worker's. */
@@ -55,5 +84,9 @@ void worker_wake(struct worker *worker);
 /** After the thread ended (it does when the bridge drains and the last connection is gone, or its time is over). */
 void worker_join(struct worker *worker);
 void worker_close(struct worker *worker);
+
+/** Log a warning, at most one of its kind in ten seconds. */
+void worker_notice(struct worker *worker, enum worker_notice kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

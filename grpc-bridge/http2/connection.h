@@ -24,6 +24,9 @@ void connection_flush(struct connection *connection);
 /** Once a second: handshake, preface, request, keepalive, idle, stall, credentials, drain. */
 void connection_tick(struct connection *connection);
 
+/** End the calls of the worker whose deadlines are over. */
+void connections_expire(struct worker *worker);
+
 /** Begin the graceful end: GOAWAY, PING, second GOAWAY; streams end UNAVAILABLE with this reason. */
 void connection_drain(struct connection *connection, const char *reason);
 
