@@ -49,7 +49,7 @@ struct raw *raw_connect_http2(struct swarm *swarm, uint16_t port)
 {
     static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     struct raw *raw = raw_connect_tls(swarm, port);
-    raw_write(raw, preface, sizeof preface - 1, NULL);
+    raw_write(raw, preface, sizeof preface - 1);
     raw_frame(raw, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
     return raw;
 }
@@ -58,6 +58,7 @@ void raw_free(struct raw *raw)
 {
     SSL_free(raw->ssl);
     close(raw->fd);
+    free(raw->unwritten);
     free(raw);
 }
 
@@ -75,18 +76,25 @@ static ssize_t write_some(struct raw *raw, const uint8_t *bytes, size_t length)
     return wrote;
 }
 
-bool raw_write(struct raw *raw, const void *bytes, size_t length, bool *whole)
+static void keep_unwritten(struct raw *raw, const uint8_t *bytes, size_t length)
 {
-    const uint8_t *from = bytes;
+    raw->unwritten = need(realloc(raw->unwritten, raw->unwritten_length + length + 1));
+    memcpy(raw->unwritten + raw->unwritten_length, bytes, length);
+    raw->unwritten_length += length;
+}
+
+bool raw_write(struct raw *raw, const void *bytes, size_t length)
+{
     size_t at = 0;
-    while (at < length && !raw->closed) {
-        ssize_t wrote = write_some(raw, from + at, length - at);
+    keep_unwritten(raw, bytes, length);
+    while (at < raw->unwritten_length && !raw->closed) {
+        ssize_t wrote = write_some(raw, raw->unwritten + at, raw->unwritten_length - at);
         if (wrote <= 0)
             break;
         at += (size_t)wrote;
     }
-    if (whole != NULL)
-        *whole = at == length;
+    raw->unwritten_length -= at;
+    memmove(raw->unwritten, raw->unwritten + at, raw->unwritten_length);
     return !raw->closed;
 }
 
@@ -99,20 +107,20 @@ bool raw_frame(struct raw *raw, uint8_t type, uint8_t flags, int32_t stream, con
     memcpy(frame + 5, &id, sizeof id);
     if (length > 0)
         memcpy(frame + FRAME_HEAD, payload, length);
-    return raw_write(raw, frame, FRAME_HEAD + length, NULL);
+    return raw_write(raw, frame, FRAME_HEAD + length);
 }
 
-/* Frames may be cut anywhere; a test that cares for GOAWAY lets little else come, so the newest bytes hold it whole. */
-static void look_for_goaway(struct raw *raw)
+static void look_at_frames(struct raw *raw)
 {
     size_t at = 0;
     while (at + FRAME_HEAD <= raw->last_length) {
         const uint8_t *frame = raw->last + at;
         size_t length = (size_t)frame[0] << 16 | (size_t)frame[1] << 8 | frame[2];
-        if (frame[3] == NGHTTP2_GOAWAY && at + FRAME_HEAD + 8 <= raw->last_length)
-            raw->goaway = (int64_t)frame[13] << 24 | frame[14] << 16 | frame[15] << 8 | frame[16];
         if (at + FRAME_HEAD + length > raw->last_length)
             break;
+        raw->frames[frame[3]]++;
+        if (frame[3] == NGHTTP2_GOAWAY)
+            raw->goaway = (int64_t)frame[13] << 24 | frame[14] << 16 | frame[15] << 8 | frame[16];
         at += FRAME_HEAD + length;
     }
     raw->last_length -= at;
@@ -144,7 +152,7 @@ void raw_read(struct raw *raw)
         raw->received += (size_t)got;
         raw->last_length += (size_t)got;
         if (raw->ssl != NULL)
-            look_for_goaway(raw);
+            look_at_frames(raw);
     }
 }
 

@@ -1,0 +1,106 @@
+/* scene.c: see scene.h.  SPDX-License-Identifier: Apache-2.0 */
+#include "scene.h"
+
+enum { FLAGS_MAX = 40, STEPS_MAX = 1000000 };
+
+struct scene scene;
+
+/* What a sanitizer keeps of freed memory is not ours to bound. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const uint64_t growth_max = UINT64_C(1) << 30;
+#else
+static const uint64_t growth_max = UINT64_C(24) << 20;
+#endif
+
+void scene_begin(const char *const *flags)
+{
+    scene_begin_with(flags, 0);
+}
+
+/* The flags given come last, since the last one counts. */
+void scene_begin_with(const char *const *flags, unsigned descriptors)
+{
+    const char *all[FLAGS_MAX] = {"--handshake-timeout", "300ms", "--preface-timeout", "300ms",
+                                  "--request-timeout", "300ms", "--workers", "2"};
+    size_t count = 8;
+    for (; flags != NULL && *flags != NULL && count < FLAGS_MAX - 1; flags++)
+        all[count++] = *flags;
+    scene.publisher = producer_open(0);
+    publish_load(scene.publisher, 100, 100);
+    bridge_start(&scene.bridge, &(struct bridge_options){.instance = test_instance(), .flags = all,
+                                                         .descriptors = descriptors});
+    scene.swarm = swarm_new(scene.bridge.certificate, scene.bridge.token);
+    scene.neighbour = subscriber_new(peer_connect(scene.swarm, scene.bridge.port, NULL), true, "neighbour");
+    EVENTUALLY(subscriber_began(scene.neighbour));
+    neighbour_is_served();
+    scene.resident = process_resident_bytes(scene.bridge.pid);
+}
+
+void neighbour_is_served(void)
+{
+    static unsigned count;
+    char text[32];
+    snprintf(text, sizeof text, "%u", ++count);
+    publish_text(scene.publisher, "neighbour.key", text, CFGS_SOURCE_CLI);
+    EVENTUALLY((subscriber_well(scene.neighbour),
+                subscriber_at(scene.neighbour, cfgs_publisher_sequence(scene.publisher))));
+    REQUIRE(scene.neighbour->mirror->snapshots == 1, "the neighbour got another snapshot");
+}
+
+void scene_end(void)
+{
+    neighbour_is_served();
+    bridge_alive(&scene.bridge);
+    uint64_t resident = process_resident_bytes(scene.bridge.pid);
+    REQUIRE(resident < scene.resident + growth_max, "the bridge grew from %llu to %llu bytes",
+            (unsigned long long)scene.resident, (unsigned long long)resident);
+    swarm_free(scene.swarm);
+    subscriber_free(scene.neighbour);
+    bridge_stop(&scene.bridge);
+    cfgs_publisher_close(scene.publisher, true);
+}
+
+struct raw *plain(void)
+{
+    return raw_connect(scene.bridge.port);
+}
+
+struct raw *secure(void)
+{
+    struct raw *raw = raw_connect_tls(scene.swarm, scene.bridge.port);
+    REQUIRE(!raw->closed, "no TLS connection");
+    return raw;
+}
+
+struct raw *http2(void)
+{
+    struct raw *raw = raw_connect_http2(scene.swarm, scene.bridge.port);
+    REQUIRE(!raw->closed, "no HTTP/2 connection");
+    return raw;
+}
+
+void is_closed(struct raw *raw)
+{
+    EVENTUALLY((raw_read(raw), raw->closed));
+    raw_free(raw);
+}
+
+/* What does not go out means that the bridge reads no more; then it has to close in its own time. */
+void floods_until_closed(struct raw *raw, void (*step)(struct raw *raw))
+{
+    for (unsigned i = 0; i < STEPS_MAX && !raw->closed && raw->unwritten_length < (64 << 10); i++) {
+        step(raw);
+        if (i % 64 == 0) {
+            raw_read(raw);
+            swarm_turn(scene.swarm, 0);
+        }
+    }
+    is_closed(raw);
+}
+
+void counts(const char *metric, uint64_t at_least)
+{
+    char name[64];
+    snprintf(name, sizeof name, "configstream_%s", metric);
+    EVENTUALLY(bridge_metric(&scene.bridge, name) >= at_least);
+}
