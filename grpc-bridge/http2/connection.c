@@ -546,4 +546,5 @@ void connection_open(struct worker *worker, int fd, const struct sockaddr_storag
     list_append(&worker->connections, &connection->link);
     COUNT(&worker->counters, connections_accepted, 1);
     COUNT(&worker->counters, connections, 1);
+    shake_hands(connection); /* its first bytes may be here */
 }

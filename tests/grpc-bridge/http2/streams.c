@@ -1,0 +1,295 @@
+/* Streams: pulled by flow control, fair to each other, careful with small frames (grpc-wire 4.2, 4.3, 6; checklist 16 to
+ * 22).  SPDX-License-Identifier: Apache-2.0 */
+#include "client.h"
+#include "server.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct server server;
+static struct client client;
+static struct reply reply;
+static struct frame frame;
+
+static void start(void)
+{
+    server_start(&server, NULL);
+    client_open(&client, server.port);
+}
+
+static void stop(void)
+{
+    client_close(&client);
+    server_stop(&server);
+}
+
+TestSuite(http2_streams, .init = start, .fini = stop, .timeout = 60);
+
+static void write_number(uint8_t *to, uint32_t number)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (uint8_t)(number >> (24 - 8 * i));
+}
+
+static void follow(int32_t stream, uint32_t size, uint32_t count)
+{
+    uint8_t request[8];
+    write_number(request, size);
+    write_number(request + 4, count);
+    client_unary(&client, stream, "/test.S/Follow", request, sizeof request);
+}
+
+/* So many more messages for every stream; the answer is waited for. */
+static void feed(int32_t stream, uint32_t count)
+{
+    uint8_t request[4];
+    static struct reply answer;
+    write_number(request, count);
+    client_unary(&client, stream, "/test.S/Feed", request, sizeof request);
+    client_reply(&client, stream, &answer, 0);
+    cr_assert_str_eq(answer.status, "0");
+}
+
+/* Everything but DATA and HEADERS of the stream is dropped, until so many bytes have come or the stream ended. */
+static void read_stream(int32_t stream, size_t bytes)
+{
+    client_reply(&client, stream, &reply, bytes);
+}
+
+Test(http2_streams, response_headers_come_before_there_is_any_message)
+{
+    follow(1, 10, 0);
+    cr_assert(client_await(&client, NGHTTP2_HEADERS, &frame));
+    cr_expect_eq(frame.stream, 1);
+    cr_expect_not(frame.flags & NGHTTP2_FLAG_END_STREAM);
+}
+
+Test(http2_streams, messages_are_packed_into_few_frames)
+{
+    follow(1, 95, 163);
+    read_stream(1, 16300);
+    cr_expect_eq(reply.data_frames, 1);
+}
+
+Test(http2_streams, an_idle_stream_sends_nothing_until_it_is_resumed)
+{
+    follow(1, 95, 1);
+    read_stream(1, 100);
+    cr_expect_eq(reply.data_frames, 1);
+    feed(3, 2);
+    read_stream(1, 200);
+    cr_expect_eq(reply.data_frames, 1, "both in one frame, and no empty one");
+}
+
+Test(http2_streams, all_messages_go_out_before_the_trailers)
+{
+    follow(1, 1000, 60);
+    client_unary(&client, 3, "/test.S/End", "", 0);
+    read_stream(1, 0);
+    cr_expect_str_eq(reply.status, "0");
+    cr_expect_eq(reply.header_frames, 2);
+    cr_expect(reply.ended);
+    cr_expect_eq(reply.data_length % 1005, 0);
+}
+
+Test(http2_streams, a_stream_stops_at_its_window_and_goes_on_when_it_opens)
+{
+    follow(1, 95, 1000);
+    read_stream(1, 65535);
+    client_unary(&client, 3, "/test.S/Follow", "\0\0\0\1\0\0\0\0", 8);
+    client_window(&client, 0, 20000);
+    client_window(&client, 1, 20000);
+    read_stream(1, 20000);
+    cr_expect_eq(reply.data_length, 20000);
+    client_window(&client, 0, 1 << 20);
+    client_window(&client, 1, 1 << 20);
+    read_stream(1, 100000 - 85535);
+    cr_expect_eq(reply.data_length, 100000 - 85535);
+}
+
+Test(http2_streams, a_stream_that_fails_at_a_closed_window_ends_at_once_all_the_same)
+{
+    follow(1, 65530, 2); /* the first fills the window to its last byte */
+    read_stream(1, 65535);
+    client_unary(&client, 3, "/test.S/End", "\7gone", 5);
+    read_stream(1, 0);
+    cr_expect_str_eq(reply.status, "7");
+    cr_expect_str_eq(reply.message, "gone");
+    cr_expect(reply.ended);
+}
+
+Test(http2_streams, a_stream_that_fails_amid_a_message_is_reset_with_a_code_that_says_the_same)
+{
+    const struct {
+        const char *request;
+        uint32_t code;
+    } cases[] = {{"\16", NGHTTP2_REFUSED_STREAM},
+                 {"\7", NGHTTP2_INADEQUATE_SECURITY},
+                 {"\10", NGHTTP2_ENHANCE_YOUR_CALM},
+                 {"\15", NGHTTP2_INTERNAL_ERROR},
+                 {"\5", NGHTTP2_CANCEL}};
+    for (int32_t i = 0; i < 5; i++) {
+        client_window(&client, 0, 65535);
+        follow(4 * i + 1, 100000, 1);
+        read_stream(4 * i + 1, 65535);
+        client_window(&client, 0, 1000);
+        client_unary(&client, 4 * i + 3, "/test.S/End", cases[i].request, 1);
+        read_stream(4 * i + 1, 0);
+        cr_expect(reply.reset);
+        cr_expect_eq(reply.reset_code, cases[i].code);
+    }
+}
+
+Test(http2_streams, an_older_stream_with_much_to_send_does_not_hold_up_a_younger_one)
+{
+    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\x20\0\0", 6);
+    client_window(&client, 0, 1 << 21);
+    follow(1, 95, 0);
+    follow(3, 1000000, 1);
+    follow(5, 95, 0);
+    uint8_t request[4];
+    write_number(request, 1); /* a message for each, at one moment */
+    client_unary(&client, 7, "/test.S/Feed", request, 4);
+    unsigned between = 0, young = 0;
+    while (young < 1) {
+        cr_assert(client_next(&client, &frame));
+        between += frame.type == NGHTTP2_DATA && frame.stream == 3;
+        young += frame.type == NGHTTP2_DATA && frame.stream == 5;
+    }
+    cr_expect_leq(between, 61, "of 123 frames of the old stream: %u before the young one's", between);
+}
+
+/* ---- small frames ------------------------------------------------------------------------------------------------ */
+
+Test(http2_streams, unread_small_frames_never_cost_more_than_newer_stacks_allow)
+{
+    static struct reply total;
+    size_t cost = 0;
+    follow(1, 10, 0);
+    for (int32_t i = 0; i < 600; i++) {
+        uint8_t request[4];
+        write_number(request, 1);
+        client_unary(&client, 3 + 2 * i, "/test.S/Feed", request, 4);
+        /* Its own answer and the message of the stream; windows are not given back. */
+        for (bool answered = false, fed = false; !answered || !fed;) {
+            cr_assert(client_next(&client, &frame));
+            fed = fed || (frame.type == NGHTTP2_DATA && frame.stream == 1);
+            answered = answered || (frame.stream == 3 + 2 * i && frame.flags & NGHTTP2_FLAG_END_STREAM &&
+                                    frame.type == NGHTTP2_HEADERS);
+            if (frame.stream == 1)
+                client_note(&client, &frame, &total);
+            else if (frame.type == NGHTTP2_HEADERS)
+                client_note(&client, &frame, &reply);
+        }
+        cost = total.small_cost;
+    }
+    cr_expect_eq(total.data_frames, 600, "each message came at its time");
+    cr_expect_leq(cost, 25600);
+    cr_expect_geq(cost, 10000, "and before that they came as they were");
+}
+
+Test(http2_streams, a_window_that_is_whole_again_gives_back_what_was_spent)
+{
+    static struct reply total;
+    follow(1, 10, 0);
+    for (int32_t i = 0; i < 300; i++) {
+        uint8_t request[4];
+        write_number(request, 1);
+        client_unary(&client, 3 + 2 * i, "/test.S/Feed", request, 4);
+        for (bool fed = false; !fed;) {
+            cr_assert(client_next(&client, &frame));
+            fed = frame.type == NGHTTP2_DATA && frame.stream == 1;
+            if (frame.type == NGHTTP2_DATA) {
+                client_window(&client, 0, frame.length);
+                client_window(&client, frame.stream, frame.length);
+            }
+            if (frame.stream == 1)
+                client_note(&client, &frame, &total);
+            else if (frame.type == NGHTTP2_HEADERS)
+                client_note(&client, &frame, &reply);
+        }
+    }
+    cr_expect_eq(total.data_length, 300 * 15, "none was filled up");
+}
+
+Test(http2_streams, a_window_too_small_for_a_large_frame_is_waited_for_when_the_account_is_tight)
+{
+    static struct reply total;
+    static struct reply other;
+    follow(1, 10, 0);
+    for (int32_t i = 0; i < 100; i++)
+        feed(3 + 2 * i, 1);
+    /* 100 frames of about 15 bytes: tight.  Close the stream's window but for 100 bytes. */
+    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\6\x40", 6); /* 1,600 in all */
+    feed(203, 100);
+    (void)total, (void)other;
+    client_window(&client, 1, 65535);
+    client_unary(&client, 205, "/test.S/End", "", 0);
+    read_stream(1, 0);
+    cr_expect_str_eq(reply.status, "0");
+    cr_expect_leq(reply.small_cost, 256 + 2 * 256);
+}
+
+/* ---- stalls ------------------------------------------------------------------------------------------------------ */
+
+static void short_stall(struct limits *limits)
+{
+    SET_LIMIT(limits, stall_timeout, 100);
+    SET_LIMIT(limits, request_timeout, 100);
+}
+
+static void start_short(void)
+{
+    server_start(&server, short_stall);
+    client_open(&client, server.port);
+}
+
+TestSuite(http2_stalls, .init = start_short, .fini = stop, .timeout = 60);
+
+Test(http2_stalls, a_stream_that_takes_no_byte_for_too_long_ends_unavailable)
+{
+    follow(1, 65530, 2);
+    read_stream(1, 65535);
+    read_stream(1, 0);
+    cr_expect_str_eq(reply.status, "14");
+    cr_expect(server_counts(&server, stalled_streams, 1));
+}
+
+Test(http2_stalls, a_stream_that_has_nothing_to_send_is_not_stalled)
+{
+    follow(1, 10, 1);
+    read_stream(1, 15);
+    client_unary(&client, 3, "/test.S/Follow", "\0\0\xff\xfa\0\0\0\2", 8);
+    read_stream(3, 0);
+    cr_expect_str_eq(reply.status, "14");
+    feed(5, 1);
+    read_stream(1, 15);
+    cr_expect_eq(reply.data_length, 15, "still there, after the other was ended");
+}
+
+Test(http2_stalls, a_request_that_does_not_arrive_whole_is_over)
+{
+    client_call(&client, 1, "/test.S/Echo", NO_FIELD, NO_FIELD);
+    client_frame(&client, NGHTTP2_DATA, 0, 1, "\0\0\0\0\5a", 6);
+    client_call(&client, 3, "/test.S/Chat", NO_FIELD, NO_FIELD);
+    client_frame(&client, NGHTTP2_DATA, 0, 3, "\0\0\0\0\1a\0", 7);
+    static struct reply first, second;
+    while (!first.ended || !second.ended) {
+        cr_assert(client_next(&client, &frame));
+        client_note(&client, &frame, frame.stream == 1 ? &first : &second);
+    }
+    cr_expect_str_eq(first.status, "4");
+    cr_expect_str_eq(second.status, "4");
+}
+
+Test(http2_stalls, an_interactive_call_may_think_between_messages)
+{
+    client_call(&client, 1, "/test.S/Chat", NO_FIELD, NO_FIELD);
+    client_message(&client, 1, "a", 1, false);
+    read_stream(1, 6);
+    client_call(&client, 3, "/test.S/Echo", NO_FIELD, NO_FIELD);
+    read_stream(3, 0); /* this one is over: so a tick was made */
+    client_message(&client, 1, "b", 1, true);
+    read_stream(1, 0);
+    cr_expect_str_eq(reply.status, "0");
+}
