@@ -54,8 +54,8 @@ void scene_end(void)
     uint64_t resident = process_resident_bytes(scene.bridge.pid);
     REQUIRE(resident < scene.resident + growth_max, "the bridge grew from %llu to %llu bytes",
             (unsigned long long)scene.resident, (unsigned long long)resident);
-    swarm_free(scene.swarm);
     subscriber_free(scene.neighbour);
+    swarm_free(scene.swarm);
     bridge_stop(&scene.bridge);
     cfgs_publisher_close(scene.publisher, true);
 }

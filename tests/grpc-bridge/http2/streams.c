@@ -39,15 +39,32 @@ static void follow(int32_t stream, uint32_t size, uint32_t count)
     client_unary(&client, stream, "/test.S/Follow", request, sizeof request);
 }
 
-/* So many more messages for every stream; the answer is waited for. */
+/* So many more messages for every stream. */
 static void feed(int32_t stream, uint32_t count)
 {
     uint8_t request[4];
-    static struct reply answer;
     write_number(request, count);
     client_unary(&client, stream, "/test.S/Feed", request, sizeof request);
-    client_reply(&client, stream, &answer, 0);
-    cr_assert_str_eq(answer.status, "0");
+}
+
+/* Feed stream 1, and note what comes of it until the answer and so many frames of it are there. */
+static void feed_and_note(int32_t stream, struct reply *first, unsigned frames)
+{
+    static struct reply answer;
+    unsigned wanted = first->data_frames + frames;
+    answer.ended = false;
+    feed(stream, 1);
+    while (!answer.ended || first->data_frames < wanted) {
+        cr_assert(client_next(&client, &frame));
+        client_note(&client, &frame, frame.stream == 1 ? first : &answer);
+        answer.data_length = 0;
+    }
+}
+
+static void open_windows(void)
+{
+    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\x20\0\0", 6);
+    client_window(&client, 0, 1 << 21);
 }
 
 /* Everything but DATA and HEADERS of the stream is dropped, until so many bytes have come or the stream ended. */
@@ -142,14 +159,11 @@ Test(http2_streams, a_stream_that_fails_amid_a_message_is_reset_with_a_code_that
 
 Test(http2_streams, an_older_stream_with_much_to_send_does_not_hold_up_a_younger_one)
 {
-    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\x20\0\0", 6);
-    client_window(&client, 0, 1 << 21);
+    open_windows();
     follow(1, 95, 0);
     follow(3, 1000000, 1);
     follow(5, 95, 0);
-    uint8_t request[4];
-    write_number(request, 1); /* a message for each, at one moment */
-    client_unary(&client, 7, "/test.S/Feed", request, 4);
+    feed(7, 1); /* a message for each, at one moment */
     unsigned between = 0, young = 0;
     while (young < 1) {
         cr_assert(client_next(&client, &frame));
@@ -163,71 +177,57 @@ Test(http2_streams, an_older_stream_with_much_to_send_does_not_hold_up_a_younger
 
 Test(http2_streams, unread_small_frames_never_cost_more_than_newer_stacks_allow)
 {
-    static struct reply total;
-    size_t cost = 0;
+    static struct reply first;
+    open_windows();
     follow(1, 10, 0);
-    for (int32_t i = 0; i < 600; i++) {
-        uint8_t request[4];
-        write_number(request, 1);
-        client_unary(&client, 3 + 2 * i, "/test.S/Feed", request, 4);
-        /* Its own answer and the message of the stream; windows are not given back. */
-        for (bool answered = false, fed = false; !answered || !fed;) {
-            cr_assert(client_next(&client, &frame));
-            fed = fed || (frame.type == NGHTTP2_DATA && frame.stream == 1);
-            answered = answered || (frame.stream == 3 + 2 * i && frame.flags & NGHTTP2_FLAG_END_STREAM &&
-                                    frame.type == NGHTTP2_HEADERS);
-            if (frame.stream == 1)
-                client_note(&client, &frame, &total);
-            else if (frame.type == NGHTTP2_HEADERS)
-                client_note(&client, &frame, &reply);
-        }
-        cost = total.small_cost;
-    }
-    cr_expect_eq(total.data_frames, 600, "each message came at its time");
-    cr_expect_leq(cost, 25600);
-    cr_expect_geq(cost, 10000, "and before that they came as they were");
+    for (int32_t i = 0; i < 600; i++)
+        feed_and_note(3 + 2 * i, &first, 1);
+    cr_expect_eq(first.data_frames, 600, "each message came at its time");
+    cr_expect_leq(first.small_cost, 25600);
+    cr_expect_geq(first.small_cost, 10000, "and at first they came as they were");
 }
 
 Test(http2_streams, a_window_that_is_whole_again_gives_back_what_was_spent)
 {
-    static struct reply total;
+    static struct reply first;
     follow(1, 10, 0);
     for (int32_t i = 0; i < 300; i++) {
-        uint8_t request[4];
-        write_number(request, 1);
-        client_unary(&client, 3 + 2 * i, "/test.S/Feed", request, 4);
-        for (bool fed = false; !fed;) {
-            cr_assert(client_next(&client, &frame));
-            fed = frame.type == NGHTTP2_DATA && frame.stream == 1;
-            if (frame.type == NGHTTP2_DATA) {
-                client_window(&client, 0, frame.length);
-                client_window(&client, frame.stream, frame.length);
-            }
-            if (frame.stream == 1)
-                client_note(&client, &frame, &total);
-            else if (frame.type == NGHTTP2_HEADERS)
-                client_note(&client, &frame, &reply);
-        }
+        feed_and_note(3 + 2 * i, &first, 1);
+        client_window(&client, 0, 15 + 9); /* the answer's as well */
+        client_window(&client, 1, 15);
     }
-    cr_expect_eq(total.data_length, 300 * 15, "none was filled up");
+    cr_expect_eq(first.data_length, 300 * 15, "none was filled up");
+}
+
+Test(http2_streams, streams_that_ended_give_back_what_was_spent)
+{
+    open_windows();
+    for (int32_t i = 0; i < 300; i++) {
+        follow(4 * i + 1, 10, 1);
+        read_stream(4 * i + 1, 15);
+        cr_assert_eq(reply.data_length, 15, "not filled up");
+        client_unary(&client, 4 * i + 3, "/test.S/End", "", 0);
+        read_stream(4 * i + 1, 0);
+    }
 }
 
 Test(http2_streams, a_window_too_small_for_a_large_frame_is_waited_for_when_the_account_is_tight)
 {
-    static struct reply total;
-    static struct reply other;
+    static struct reply first;
+    open_windows();
     follow(1, 10, 0);
-    for (int32_t i = 0; i < 100; i++)
-        feed(3 + 2 * i, 1);
-    /* 100 frames of about 15 bytes: tight.  Close the stream's window but for 100 bytes. */
-    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\6\x40", 6); /* 1,600 in all */
-    feed(203, 100);
-    (void)total, (void)other;
-    client_window(&client, 1, 65535);
-    client_unary(&client, 205, "/test.S/End", "", 0);
-    read_stream(1, 0);
-    cr_expect_str_eq(reply.status, "0");
-    cr_expect_leq(reply.small_cost, 256 + 2 * 256);
+    for (int32_t i = 0; i < 80; i++)
+        feed_and_note(3 + 2 * i, &first, 1);
+    uint8_t setting[6] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE};
+    write_number(setting + 2, (uint32_t)first.data_length + 100);
+    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, setting, sizeof setting);
+    size_t frames = first.data_frames;
+    feed_and_note(163, &first, 0);
+    cr_expect_eq(first.data_frames, frames, "100 bytes are no room for it");
+    client_window(&client, 1, 1000);
+    client_await(&client, NGHTTP2_DATA, &frame);
+    cr_expect_eq(frame.stream, 1);
+    cr_expect_geq(frame.length, 256);
 }
 
 /* ---- stalls ------------------------------------------------------------------------------------------------------ */
@@ -259,9 +259,12 @@ Test(http2_stalls, a_stream_that_has_nothing_to_send_is_not_stalled)
 {
     follow(1, 10, 1);
     read_stream(1, 15);
-    client_unary(&client, 3, "/test.S/Follow", "\0\0\xff\xfa\0\0\0\2", 8);
+    client_window(&client, 0, 15);
+    follow(3, 65530, 2);
+    read_stream(3, 65535);
     read_stream(3, 0);
     cr_expect_str_eq(reply.status, "14");
+    client_window(&client, 0, 1000);
     feed(5, 1);
     read_stream(1, 15);
     cr_expect_eq(reply.data_length, 15, "still there, after the other was ended");

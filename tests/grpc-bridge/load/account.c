@@ -195,8 +195,8 @@ int main(void)
         play(&scenarios[i], swarm, bridge.port, neighbour);
     many_calls(swarm, bridge.port);
 
-    swarm_free(swarm);
     subscriber_free(neighbour);
+    swarm_free(swarm);
     bridge_stop(&bridge);
     cfgs_publisher_close(publisher, true);
     return 0;

@@ -192,9 +192,9 @@ static void compare_rounds(struct swarm *swarm, uint16_t port)
     printf("agreed at %d IDs up to %" PRId64 ", on %zu settings at the end; %" PRIu64 " updates equal byte for byte, %"
            PRIu64 " with an unset source, %" PRIu64 " removals\n",
            ROUNDS, follower->mirror->last, local->count, updates_compared, unset_seen, removed_seen);
-    swarm_free(swarm);
     subscriber_free(follower);
     subscriber_free(newcomer);
+    swarm_free(swarm);
     mirror_free(local);
 }
 

@@ -213,9 +213,9 @@ int main(void)
     SWARM_UNTIL(swarm, all_at(first + UPDATES, false));
     judge(first, &bridge);
 
-    swarm_free(swarm);
     for (unsigned i = 0; i < STREAMS; i++)
         subscriber_free(streams[i].subscriber);
+    swarm_free(swarm);
     bridge_stop(&bridge);
     cfgs_reader_close(reader);
     cfgs_publisher_close(publisher, true);

@@ -296,9 +296,9 @@ int main(int count, char **arguments)
     measure_cpu();
     measure_slow_tenth();
 
-    swarm_free(swarm);
     for (unsigned i = 0; i < SUBSCRIBERS; i++)
         subscriber_free(bridge_side.subscribers[i]);
+    swarm_free(swarm);
     bridge_stop(&bridge);
     cfgs_publisher_close(publisher, true);
     return 0;

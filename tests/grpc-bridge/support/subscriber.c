@@ -68,6 +68,9 @@ void subscriber_free(struct subscriber *subscriber)
 {
     if (subscriber == NULL)
         return;
+    subscriber->registering->on_end = NULL;
+    if (subscriber->stream != NULL)
+        subscriber->stream->on_message = NULL;
     mirror_free(subscriber->mirror);
     free(subscriber);
 }

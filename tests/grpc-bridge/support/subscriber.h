@@ -20,6 +20,7 @@ struct subscriber {
 /** Begin to register over this peer; when that is answered the stream is opened.  The name is a printf() format. */
 struct subscriber *subscriber_new(struct peer *peer, bool mirrored, const char *name, ...)
     __attribute__((format(printf, 3, 4)));
+/** Before the swarm is; its stream goes on, unheard. */
 void subscriber_free(struct subscriber *subscriber);
 
 /** Has it got a snapshot?  And does it stand at this ID? */
