@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@ void client_connect(struct client *client, uint16_t port)
     *client = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .in = malloc(IN_BYTES)};
     nghttp2_hd_deflate_new(&client->deflater, 4096);
     nghttp2_hd_inflate_new(&client->inflater);
+    const int on = 1;
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     cr_assert_eq(connect(client->fd, (struct sockaddr *)&address, sizeof address), 0);
 }
 

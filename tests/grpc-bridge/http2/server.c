@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <configstream/encoded.h>
+#include <configstream/event.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -182,8 +183,10 @@ void update_frames_free(struct update_frames *frames)
 
 int cfgs_encoded_look(cfgs_reader *reader, cfgs_encoded_head *out)
 {
-    (void)reader, (void)out;
-    return CFGS_ERR_NOT_READY;
+    (void)out;
+    cfgs_event event;
+    int result = cfgs_reader_next(reader, &event, 0); /* as the real one: it makes the descriptor unreadable */
+    return result == CFGS_OK ? CFGS_ERR_NOT_READY : result;
 }
 
 /* ---- the worker -------------------------------------------------------------------------------------------------- */
