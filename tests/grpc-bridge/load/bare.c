@@ -45,7 +45,8 @@ static ssize_t nothing_yet(nghttp2_session *session, int32_t id, uint8_t *to, si
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct connection *connection = user;
-    if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) || connection->stream != 0)
+    bool asks = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+    if (!asks || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     static uint8_t status[] = ":status", ok[] = "200", type[] = "content-type", grpc[] = "application/grpc";
     const nghttp2_nv headers[] = {{status, ok, 7, 3, 0}, {type, grpc, 12, 16, 0}};
