@@ -16,7 +16,7 @@
 enum {
     SERIAL_BITS = 128,
     CLOCK_SLACK_SECONDS = 3600, /* a client's clock may be behind ours */
-    LIFE_DAYS = 50 * 365 + 12
+    LIFE_DAYS = 50 * 365 + 12 /* years, and most of their leap days */
 };
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */

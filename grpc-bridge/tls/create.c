@@ -55,17 +55,21 @@ static bool write_all(int fd, const char *bytes, size_t length)
 }
 
 /* There already: another process was quicker. */
-static bool give_name(const struct draft *draft, const char *path)
+static bool give_name(const struct draft *draft, const char *path, const struct log *log)
 {
-    return linkat(AT_FDCWD, draft->name, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 || errno == EEXIST;
+    if (linkat(AT_FDCWD, draft->name, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0)
+        return errno == EEXIST;
+    log_write(log, LOG_INFO, "credentials: %s: was missing, and was made", path);
+    return true;
 }
 
-static bool write_new(const char *path, const char *what, const char *bytes, size_t length, struct problem *problem)
+static bool write_new(const struct log *log, const char *path, const char *what, const char *bytes, size_t length,
+                      struct problem *problem)
 {
     struct draft draft;
     bool unnamed = open_unnamed(path, &draft);
     bool named = !unnamed && (errno == EOPNOTSUPP || errno == EISDIR) && open_named(path, &draft);
-    bool ok = (unnamed || named) && write_all(draft.fd, bytes, length) && give_name(&draft, path);
+    bool ok = (unnamed || named) && write_all(draft.fd, bytes, length) && give_name(&draft, path, log);
     int error = errno;
     if (unnamed || named)
         close(draft.fd);
@@ -87,9 +91,7 @@ static bool create_certificate(const struct credentials_options *options, struct
     size_t length;
     if (!certificate_make(options->names, options->name_count, &pem, &length, problem))
         return false;
-    bool ok = write_new(options->cert_path, "certificate", pem, length, problem);
-    if (ok)
-        log_write(options->log, LOG_INFO, "credentials: %s: made, a certificate and its key", options->cert_path);
+    bool ok = write_new(options->log, options->cert_path, "certificate", pem, length, problem);
     OPENSSL_clear_free(pem, length);
     return ok;
 }
@@ -99,9 +101,7 @@ static bool create_token(const struct credentials_options *options, struct probl
     struct token token;
     if (!token_make(&token))
         return problem_set(problem, "%s: no random numbers to be had for a token", options->token_path);
-    bool ok = write_new(options->token_path, "token", token.text, TOKEN_BYTES, problem);
-    if (ok)
-        log_write(options->log, LOG_INFO, "credentials: %s: made, a token", options->token_path);
+    bool ok = write_new(options->log, options->token_path, "token", token.text, TOKEN_BYTES, problem);
     OPENSSL_cleanse(&token, sizeof token);
     return ok;
 }

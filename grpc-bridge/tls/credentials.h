@@ -19,6 +19,7 @@
 
 struct credentials;
 
+/** The paths, and what log points to, live as long as the credentials. */
 struct credentials_options {
     const char *cert_path;  /* combined file; with ca_path and key_path the certificate chain alone */
     const char *ca_path, *key_path; /* NULL: all is in cert_path */
