@@ -362,8 +362,7 @@ void connection_drain(struct connection *connection, const char *reason)
     connection->drain = DRAIN_NOTICED;
     connection->drain_ms = clock_of(connection);
     connection->drain_reason = reason;
-    if (nghttp2_submit_shutdown_notice(connection->session) != 0 ||
-        nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, drain_ping) != 0)
+    if (nghttp2_submit_shutdown_notice(connection->session) != 0)
         connection_end(connection);
     connection_touch(connection);
 }
@@ -383,6 +382,14 @@ static void drain_finally(struct connection *connection)
             call_fail(call, GRPC_UNAVAILABLE, "the connection is ended (%s): connect again", reason);
     }
     connection_touch(connection);
+}
+
+/* Only now: a PING overtakes all else that is queued, and its answer would not prove that the GOAWAY was read. */
+void connection_goaway_sent(struct connection *connection)
+{
+    if (connection->drain == DRAIN_NOTICED &&
+        nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, drain_ping) != 0)
+        connection_end(connection);
 }
 
 void connection_pong(struct connection *connection, const uint8_t payload[PING_BYTES])

@@ -103,6 +103,9 @@ void connection_blame(struct connection *connection, const char *reason);
 /** What the peer does is too much: tell it by a GOAWAY, and blame it. */
 void connection_abuse(struct connection *connection, const char *name);
 
+/** A GOAWAY without an error is out. */
+void connection_goaway_sent(struct connection *connection);
+
 /** A PING was answered. */
 void connection_pong(struct connection *connection, const uint8_t payload[8]);
 

@@ -92,6 +92,13 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
+/* Frames of a kind we do not know have no meaning; without this they would not be counted either. */
+static int on_unknown_frame(nghttp2_session *session, void **payload, const nghttp2_frame_hd *head, void *context)
+{
+    (void)session, (void)payload, (void)head, (void)context;
+    return NGHTTP2_ERR_CANCEL;
+}
+
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *data, size_t length,
                          void *context)
 {
@@ -203,6 +210,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         /* nghttp2 goes on with open streams after an error it found; we do not. */
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR)
             connection_blame(connection, nghttp2_http2_strerror(frame->goaway.error_code));
+        else
+            connection_goaway_sent(connection);
         break;
     default: break;
     }
@@ -221,6 +230,7 @@ static nghttp2_session_callbacks *make_callbacks(void)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unknown_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
@@ -235,6 +245,8 @@ static nghttp2_option *make_option(uint32_t streams_max)
         return NULL;
     nghttp2_option_set_max_outbound_ack(option, OUTBOUND_ACKS_MAX);
     nghttp2_option_set_stream_reset_rate_limit(option, 2 * (uint64_t)streams_max, RESETS_PER_SECOND);
+    for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+        nghttp2_option_set_user_recv_extension_type(option, (uint8_t)type);
     return option;
 }
 
