@@ -32,7 +32,9 @@ static struct call *call_of(nghttp2_session *session, int32_t stream)
     return nghttp2_session_get_stream_user_data(session, stream);
 }
 
-/* ---- what comes in ----------------------------------------------------------------------------------------------- */
+/* ---- what comes in ----------------------------------------------------------------------------------------------- *
+ *
+ * What was read together with the frame that ended the connection still passes through here, and must do nothing. */
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *context)
 {
@@ -43,10 +45,11 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+    struct connection *connection = context;
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST || connection->closing)
         return 0;
     int32_t stream = frame->hd.stream_id;
-    struct call *call = call_open(context, stream);
+    struct call *call = call_open(connection, stream);
     if (!call)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     nghttp2_session_set_stream_user_data(session, stream, call);
@@ -102,9 +105,10 @@ static int on_unknown_frame(nghttp2_session *session, void **payload, const nght
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *data, size_t length,
                          void *context)
 {
-    (void)flags, (void)context;
+    (void)flags;
+    const struct connection *connection = context;
     struct call *call = call_of(session, stream);
-    if (call)
+    if (call && !connection->closing)
         call_data(call, data, length);
     return 0;
 }
@@ -151,6 +155,8 @@ static void on_stream_frame(nghttp2_session *session, const nghttp2_frame *frame
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct connection *connection = context;
+    if (connection->closing)
+        return 0;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
     case NGHTTP2_DATA: on_stream_frame(session, frame, connection); break;
