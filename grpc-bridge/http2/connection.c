@@ -317,20 +317,28 @@ static void begin_session(struct connection *connection)
         read_in(connection); /* the first frames often come in the same flight */
 }
 
+/* The alert says why, and must not be lost. */
+static void fail_handshake(struct connection *connection)
+{
+    COUNT(counters_of(connection), handshake_failures, 1);
+    worker_notice(connection->worker, NOTICE_HANDSHAKE, "the TLS handshake with %s failed: %s", connection->peer,
+                  channel_reason(connection->channel));
+    handshake_over(connection);
+    linger(connection);
+}
+
 static void shake_hands(struct connection *connection)
 {
     switch (channel_handshake(connection->channel)) {
     case CHANNEL_OK: begin_session(connection); return;
     case CHANNEL_WANT_READ: watch(connection, EPOLLIN); return;
     case CHANNEL_WANT_WRITE: watch(connection, EPOLLOUT); return;
-    case CHANNEL_CLOSED: break; /* somebody who only looked whether we listen */
-    case CHANNEL_FAILED:
-        worker_notice(connection->worker, NOTICE_HANDSHAKE, "the TLS handshake with %s failed: %s", connection->peer,
-                      channel_reason(connection->channel));
-        break;
+    case CHANNEL_CLOSED: /* maybe somebody who only looked whether we listen */
+        COUNT(counters_of(connection), handshake_failures, 1);
+        connection_close(connection);
+        return;
+    case CHANNEL_FAILED: fail_handshake(connection); return;
     }
-    COUNT(counters_of(connection), handshake_failures, 1);
-    connection_close(connection);
 }
 
 void connection_ready(struct connection *connection, uint32_t events)
