@@ -22,6 +22,7 @@ struct attachment {
     uint64_t max_size, hash_seed, ring_at, ring_slots, base_sequence;
     uint8_t instance_id[16];
     uint16_t layout_major, layout_minor;
+    uint64_t number; /* of this reader's arenas, counted from 1 */
     int fd;
     dev_t device;
     ino_t inode;

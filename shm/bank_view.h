@@ -85,6 +85,21 @@ static inline int bank_view_begin(const struct attachment *attachment, cfgs_view
     return CFGS_ERR_BUSY;
 }
 
+/* Row S2: the last committed ID, from a bank that is live.  False: the bank was recycled meanwhile. */
+static inline bool bank_view_committed(const struct arena_header *header, uint64_t *sequence)
+{
+    /* [flip S2] acquire: as in bank_view_begin(). */
+    uint64_t route = word_load_acquire(&header->current);
+    if (route == ROUTE_RETIRED)
+        return false;
+    const struct bank_words *bank = &header->bank[route_bank(route)];
+    /* [s-check S2] [ghost-slot S2] acquire: keeps the version check behind it and the look at the slot as well.  Without
+     * the check S may come from a bank under bulk load; with a late or relaxed S a dead producer's slot is taken. */
+    *sequence = word_load_acquire(&bank->sequence);
+    /* [s-check S2] relaxed, behind the acquire above. */
+    return word_load_relaxed(&bank->version) == route_generation(route);
+}
+
 /*
  * Rows V1 to V5 for what nearly every point read asks: a committed scalar of this kind, its bits.  Loads four words of the
  * record instead of eight, and checks no lengths that it does not use.  False: anything else, and the long way tells what.

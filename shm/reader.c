@@ -69,6 +69,7 @@ int reader_open_fd(int fd, cfgs_reader **out, cfgs_error_detail *detail)
         return err;
     }
     reader->fixed = true;
+    attachment->number = 1;
     /* [private] relaxed: no other thread has the reader yet. */
     atomic_store_explicit(&reader->current, attachment, memory_order_relaxed);
     *out = reader;
@@ -118,6 +119,7 @@ static int attach_by_name(cfgs_reader *reader, struct attachment *old, cfgs_erro
         return CFGS_OK;
     }
     fresh->older = old;
+    fresh->number = old != NULL ? old->number + 1 : 1;
     /* [attach] release: the attachment is complete before other threads find it.  Pairs with the acquire in
      * reader_attachment(). */
     atomic_store_explicit(&reader->current, fresh, memory_order_release);

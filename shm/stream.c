@@ -59,21 +59,6 @@ static int deliver_snapshot(cfgs_reader *reader, const struct attachment *attach
 
 /* ---- updates ----------------------------------------------------------------------------------------------------- */
 
-/* Row S2: the last committed ID, from a bank that is live.  False: the bank was recycled meanwhile. */
-static bool committed_sequence(const struct arena_header *header, uint64_t *sequence)
-{
-    /* [flip S2] acquire: as in bank_view_begin(). */
-    uint64_t route = word_load_acquire(&header->current);
-    if (route == ROUTE_RETIRED)
-        return false;
-    const struct bank_words *bank = &header->bank[route_bank(route)];
-    /* [s-check S2] [ghost-slot S2] acquire: keeps the version check behind it and the look at the slot as well.  Without
-     * the check S may come from a bank under bulk load; with a late or relaxed S a dead producer's slot is taken. */
-    *sequence = word_load_acquire(&bank->sequence);
-    /* [s-check S2] relaxed, behind the acquire above. */
-    return word_load_relaxed(&bank->version) == route_generation(route);
-}
-
 /* Rows S5: a private copy of the record at offset.  CFGS_ERR_CORRUPT: out of bounds (which S6 may overrule). */
 static int copy_record(const struct attachment *attachment, uint64_t mapped, uint64_t offset, struct buffer *buffer,
                        struct record *out)
@@ -189,7 +174,7 @@ static int look(cfgs_reader *reader, const struct attachment *attachment, cfgs_e
     /* [state] acquire, before S: a closed state with nothing above the cursor means that all was delivered.  Pairs with
      * the release in cfgs_publisher_close(). */
     uint64_t state = word_load_acquire(&attachment->header->state);
-    if (!committed_sequence(attachment->header, &sequence))
+    if (!bank_view_committed(attachment->header, &sequence))
         return LOOK_AGAIN;
     if (sequence == cursor->sequence)
         return nothing_new(cursor, attachment, state);

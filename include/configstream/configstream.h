@@ -18,6 +18,7 @@
 #define CONFIGSTREAM_CONFIGSTREAM_H
 
 #include <configstream/cast.h>
+#include <configstream/encoded.h>
 #include <configstream/error.h>
 #include <configstream/event.h>
 #include <configstream/get.h>

@@ -30,7 +30,7 @@ typedef struct cfgs_encoded_head {
  * Look where the producer is.  Resets cfgs_reader_fd() first, as cfgs_reader_next() does, so that what is committed after
  * this look makes it readable again: a program that uses these cursors calls this when the descriptor is readable.
  * The thread of the event cursor.
- * @return CFGS_OK, CFGS_ERR_NOT_READY, CFGS_ERR_BUSY, or an attach error as cfgs_reader_open().
+ * @return CFGS_OK, CFGS_ERR_NOT_READY, CFGS_ERR_BUSY, CFGS_ERR_FORKED, or an attach error as cfgs_reader_open().
  */
 CFGS_API CFGS_NODISCARD int cfgs_encoded_look(cfgs_reader *reader, cfgs_encoded_head *out);
 
@@ -46,10 +46,16 @@ typedef struct cfgs_encoded_update {
  * Copy the update with this ID.
  * @param arena  as cfgs_encoded_look() said.
  * @return CFGS_OK, CFGS_ERR_LAPPED (the ring no longer holds it, or another arena took the place), CFGS_ERR_NOT_FOUND (it is
- *         not committed yet), CFGS_ERR_BUFFER, CFGS_ERR_NOT_READY, CFGS_ERR_CORRUPT.
+ *         not committed yet), CFGS_ERR_BUFFER, CFGS_ERR_NOT_READY, CFGS_ERR_BUSY, CFGS_ERR_CORRUPT.
  */
 CFGS_API CFGS_NODISCARD int cfgs_encoded_take(cfgs_reader *reader, uint64_t arena, uint64_t sequence, void *buffer,
                                               size_t capacity, cfgs_encoded_update *out);
+
+/**
+ * Which arena a view is of: its number as in cfgs_encoded_head (0: the view never began), and its random identity, which
+ * is the same for every reader.
+ */
+CFGS_API uint64_t cfgs_view_arena(const cfgs_view *view, uint8_t instance_id[16]);
 
 /** As cfgs_view_next(): the next setting of a view as a borrowed ConfigSetting, without unset_source. */
 CFGS_API CFGS_NODISCARD int cfgs_view_next_encoded(cfgs_view *view, cfgs_iterator *iterator, cfgs_bytes *setting,

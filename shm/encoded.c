@@ -1,0 +1,146 @@
+/*
+ * encoded.c: the stream as bytes, for cursors that are only a number: rows S2, S4 to S6 of the protocol, as in stream.c,
+ * with the caller's buffer in place of the cursor's.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "reader_private.h"
+#include "wire.h"
+#include <configstream/encoded.h>
+
+/* ---- the head ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t oldest_in_ring(const struct attachment *attachment, uint64_t sequence)
+{
+    uint64_t first = attachment->base_sequence + 1;
+
+    return sequence - attachment->base_sequence >= attachment->ring_slots ? sequence - attachment->ring_slots + 1 : first;
+}
+
+int cfgs_encoded_look(cfgs_reader *reader, cfgs_encoded_head *out)
+{
+    if (fork_guard_forked(&reader->guard))
+        return CFGS_ERR_FORKED;
+    notifier_drain(reader);
+    for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
+        const struct attachment *attachment;
+        cfgs_view view;
+        int err = reader_attachment(reader, &attachment);
+        if (err == CFGS_OK)
+            err = bank_view_begin(attachment, &view);
+        if (err == CFGS_ERR_LAPPED || (err == CFGS_OK && !bank_view_valid(&view)))
+            continue;
+        if (err == CFGS_OK)
+            *out = (cfgs_encoded_head){.arena = attachment->number,
+                                       .sequence = view.sequence,
+                                       .oldest = oldest_in_ring(attachment, view.sequence)};
+        return err;
+    }
+    return CFGS_ERR_BUSY;
+}
+
+/* ---- one update -------------------------------------------------------------------------------------------------- */
+
+/* Where field 3 of a ConfigSetting lies, by the bytes.  False: they are not such a message. */
+static bool find_value(const char *setting, size_t length, cfgs_encoded_update *out)
+{
+    const char *at = setting, *end = setting + length, *data;
+    size_t bytes;
+
+    while (at < end) {
+        const char *field = at++;
+        if (!wire_get_bytes(&at, end, &data, &bytes))
+            return false;
+        if (*field == (char)WIRE_TAG(3, WIRE_BYTES)) {
+            out->value_at = (size_t)(field - setting);
+            out->value_length = (size_t)(at - field);
+        }
+    }
+    return true;
+}
+
+/* Row S5: the encoding of the record at the slot's offset.  CFGS_ERR_CORRUPT: out of bounds (which S6 may overrule). */
+static int copy_encoding(const struct attachment *attachment, uint64_t mapped, const struct ring_entry *entry,
+                         uint64_t sequence, void *buffer, size_t capacity, cfgs_encoded_update *out)
+{
+    struct record record;
+
+    if (!record_open(attachment->header, mapped, entry->offset, &record) || record.head.sequence != sequence ||
+        record.bytes != entry->length)
+        return CFGS_ERR_CORRUPT;
+    *out = (cfgs_encoded_update){.length = record.head.encoded_length,
+                                 .flags = record.head.flags & RECORD_SETTING_FLAGS,
+                                 .removed = (record.head.flags & RECORD_TOMBSTONE) != 0};
+    if (out->length > capacity)
+        return CFGS_ERR_BUFFER;
+    record_copy_out(&record, 0, out->length, buffer);
+    return CFGS_OK;
+}
+
+/* Rows S4 to S6 for an ID that is committed.  CFGS_ERR_BUSY: look once more, the file grew. */
+static int take(cfgs_reader *reader, const struct attachment *attachment, uint64_t sequence, void *buffer,
+                size_t capacity, cfgs_encoded_update *out)
+{
+    const struct ring_slot *slot = attachment_slot(attachment, sequence);
+    struct ring_entry entry;
+
+    if (!ring_take(slot, sequence, &entry))
+        return CFGS_ERR_LAPPED;
+    /* [private] relaxed: monotonic, of this process. */
+    uint64_t mapped = word_load_relaxed(&attachment->mapped);
+    int err = copy_encoding(attachment, mapped, &entry, sequence, buffer, capacity, out);
+    if (!ring_still(slot, sequence, &attachment->header->bank[route_bank(entry.route)].version, entry.route))
+        return CFGS_ERR_LAPPED;
+    if (err == CFGS_OK && !out->removed && !find_value(buffer, out->length, out))
+        return CFGS_ERR_CORRUPT;
+    return err == CFGS_ERR_CORRUPT && reader_grow(reader, attachment, mapped) ? CFGS_ERR_BUSY : err;
+}
+
+int cfgs_encoded_take(cfgs_reader *reader, uint64_t arena, uint64_t sequence, void *buffer, size_t capacity,
+                      cfgs_encoded_update *out)
+{
+    for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
+        const struct attachment *attachment;
+        uint64_t committed;
+        int err = reader_attachment(reader, &attachment);
+        if (err != CFGS_OK)
+            return err;
+        if (attachment->number != arena || sequence <= attachment->base_sequence)
+            return CFGS_ERR_LAPPED;
+        if (!bank_view_committed(attachment->header, &committed))
+            continue;
+        if (sequence > committed)
+            return CFGS_ERR_NOT_FOUND;
+        err = take(reader, attachment, sequence, buffer, capacity, out);
+        if (err != CFGS_ERR_BUSY)
+            return err;
+    }
+    return CFGS_ERR_BUSY;
+}
+
+/* ---- a view ------------------------------------------------------------------------------------------------------ */
+
+uint64_t cfgs_view_arena(const cfgs_view *view, uint8_t instance_id[16])
+{
+    const struct attachment *attachment = view_attachment(view);
+
+    if (attachment == NULL)
+        return 0;
+    memcpy(instance_id, attachment->instance_id, sizeof attachment->instance_id);
+    return attachment->number;
+}
+
+int cfgs_view_next_encoded(cfgs_view *view, cfgs_iterator *iterator, cfgs_bytes *setting, unsigned *flags)
+{
+    struct record record;
+
+    if (view->attachment == NULL)
+        return view->error;
+    int more = bank_view_next(view, &iterator->cell, &record);
+    if (more < 0)
+        view->error = more;
+    if (more != 1)
+        return more;
+    *setting = (cfgs_bytes){record.encoding, record.head.setting_length};
+    *flags = record.head.flags & RECORD_SETTING_FLAGS;
+    return 1;
+}
