@@ -202,6 +202,7 @@ int main(void)
         int steps = die_at_every_step();
         printf("%s: %d rounds of %d makers agreed; killed at %d steps, no half file\n",
                unnamed_works ? "unnamed until whole" : "under a name of its own", ROUNDS, MAKERS, steps - 1);
+        fflush(stdout); /* before more children are made, who would print it again */
     }
     return 0;
 }

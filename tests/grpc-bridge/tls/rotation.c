@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { THREADS = 3, ROTATIONS = 40, HANDSHAKES = 40 /* at least, in each thread */ };
+enum { THREADS = 3, ROTATIONS = 100, HANDSHAKES = 40 /* at least, in each thread */, CHECKS = 500 /* after each */ };
 
 static const char *const TOKENS[2] = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                                       "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"};
@@ -79,7 +79,8 @@ static void *visit(void *context)
     guest->first = credentials_generation(credentials);
     while (!atomic_load_explicit(&over, memory_order_relaxed)) {
         shake_hands(guest);
-        check_tokens(guest);
+        for (int i = 0; i < CHECKS; i++)
+            check_tokens(guest);
         if (++guest->handshakes == HANDSHAKES)
             atomic_fetch_sub_explicit(&behind, 1, memory_order_relaxed);
     }
