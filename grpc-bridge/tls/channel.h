@@ -1,5 +1,5 @@
 /**
- * @file tls/channel.h  One connection's TLS over a non-blocking socket.  One thread's.
+ * @file tls/channel.h  One connection's TLS over a non-blocking socket.  One thread's.  The process ignores SIGPIPE.
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef TLS_CHANNEL_H
