@@ -9,6 +9,7 @@
 #ifndef EVENT_SNAPSHOTS_H
 #define EVENT_SNAPSHOTS_H
 
+#include "base/log.h"
 #include "bridge/limits.h"
 
 #include <configstream/encoded.h>
@@ -17,7 +18,6 @@
 
 /** Immutable once made.  The bytes are one whole message with its gRPC prefix. */
 struct snapshot {
-    uint64_t instance; /* which arena: a hash of its instance id, the same for all workers */
     uint64_t sequence, settings;
     size_t length;
     const uint8_t *bytes;
@@ -30,18 +30,26 @@ enum snapshot_result {
     SNAPSHOT_NOT_READY, /* the producer published none yet */
     SNAPSHOT_TOO_LARGE, /* beyond max_snapshot_bytes */
     SNAPSHOT_NO_ROOM,   /* too many alive: ask again */
+    SNAPSHOT_REPLACED,  /* the reader reads another arena than the caller named */
     SNAPSHOT_FAILED     /* no memory, or the arena is damaged */
 };
 
-struct snapshots *snapshots_new(const struct limits *limits);
+/** The log hears of frames that clients may refuse. */
+struct snapshots *snapshots_new(const struct limits *limits, const struct log *log);
 void snapshots_free(struct snapshots *snapshots);
 
-/** A reference to a frame from which the updates that follow can still be taken; building it where need be. */
-enum snapshot_result snapshots_get(struct snapshots *snapshots, cfgs_reader *reader, const struct snapshot **out);
+/**
+ * A reference to a frame from which the updates that follow can still be taken; building it where need be.
+ * @param arena  as cfgs_encoded_look() said.
+ * @param from   the frame is of this ID or a later one: what a stream has sent must not come again.
+ */
+enum snapshot_result snapshots_get(struct snapshots *snapshots, cfgs_reader *reader, uint64_t arena, uint64_t from,
+                                   const struct snapshot **out);
 void snapshots_release(struct snapshots *snapshots, const struct snapshot *snapshot);
 
 struct snapshots_info {
     uint64_t alive, bytes_alive, built, last_bytes, last_build_ns;
+    uint64_t oversized; /* built, and beyond the 4 MiB that clients take by default */
 };
 void snapshots_info(const struct snapshots *snapshots, struct snapshots_info *out);
 

@@ -11,14 +11,17 @@
 #define EVENT_UPDATES_H
 
 #include <configstream/encoded.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct update_frames;
 
+/** Lives until the next update_frames_get(), or while it is held. */
 struct update_frame {
-    const uint8_t *bytes; /* one whole message with its gRPC prefix; lives until the next call */
+    const uint8_t *bytes; /* one whole message with its gRPC prefix */
     size_t length;
+    bool clears_source; /* it says which source was cleared */
 };
 
 struct update_frames *update_frames_new(void);
@@ -29,9 +32,19 @@ void update_frames_free(struct update_frames *frames);
  * CFGS_OK, CFGS_ERR_LAPPED, CFGS_ERR_NOT_FOUND (not committed yet), CFGS_ERR_MEMORY, CFGS_ERR_CORRUPT, ...
  */
 int update_frames_get(struct update_frames *frames, cfgs_reader *reader, uint64_t arena, uint64_t sequence,
-                      size_t at_least, struct update_frame *out);
+                      size_t at_least, const struct update_frame **out);
 
-/** The ID on the wire; and whether the stream of IDs starts anew with this one. */
+/**
+ * For a stream that could send only a part of it: the ring may lose the update, the rest must go out all the same.
+ * False: too much is held in this worker; send a snapshot of this ID or a later one instead.
+ */
+bool update_frames_hold(struct update_frames *frames, const struct update_frame *frame);
+void update_frames_release(struct update_frames *frames, const struct update_frame *frame);
+
+/** The ID on the wire; 0 for 0, before any update. */
 int32_t wire_id(uint64_t sequence);
+
+/** Do the IDs on the wire start anew between these two? */
+bool wire_id_starts_anew(uint64_t before, uint64_t after);
 
 #endif
