@@ -56,8 +56,8 @@ static bool append_name(struct buffer *to, const char *name, struct problem *pro
         return append(to, "IP:", name, problem);
     if (is_host_name(name))
         return append(to, "DNS:", name, problem);
-    return problem_set(problem, "'%s' is neither an address nor a host name, so no certificate can be made for it; listen "
-                                "on another name, or put a certificate there", name);
+    return problem_set(problem, "'%s' is neither an address nor a host name, so no certificate can be made for it; "
+                                "listen on another name, or put a certificate there", name);
 }
 
 static bool make_names(const char *const *names, unsigned count, struct buffer *to, struct problem *problem)
@@ -87,8 +87,8 @@ static bool set_serial(X509 *certificate)
 static bool set_subject(X509 *certificate)
 {
     X509_NAME *name = X509_get_subject_name(certificate);
-    return X509_NAME_add_entry_by_NID(name, NID_organizationName, MBSTRING_ASC, (const unsigned char *)"configstream", -1,
-                                      -1, 0) &&
+    const unsigned char *organisation = (const unsigned char *)"configstream";
+    return X509_NAME_add_entry_by_NID(name, NID_organizationName, MBSTRING_ASC, organisation, -1, -1, 0) &&
            X509_set_issuer_name(certificate, name);
 }
 
@@ -128,8 +128,9 @@ static bool to_text(X509 *certificate, EVP_PKEY *key, char **pem, size_t *length
 {
     BIO *bio = BIO_new(BIO_s_mem());
     char *bytes = NULL;
+    /* "traditional" makes it an EC PRIVATE KEY, as others read it. */
     if (bio && PEM_write_bio_X509(bio, certificate) &&
-        PEM_write_bio_PrivateKey_traditional(bio, key, NULL, NULL, 0, NULL, NULL)) { /* EC PRIVATE KEY, as others read it */
+        PEM_write_bio_PrivateKey_traditional(bio, key, NULL, NULL, 0, NULL, NULL)) {
         *length = (size_t)BIO_get_mem_data(bio, &bytes);
         *pem = OPENSSL_memdup(bytes, *length);
         OPENSSL_cleanse(bytes, *length);

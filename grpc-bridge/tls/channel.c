@@ -22,8 +22,8 @@ struct channel {
 
 /*
  * Key updates, and attempts to renegotiate, are answered inside SSL_read(), which does not come back while more of them
- * come in: a peer could hold up a worker for as long as it likes.  Nobody needs many.  OpenSSL takes no answer from here,
- * but once it believes that the peer ended it reads no further.
+ * come in: a peer could hold up a worker for as long as it likes.  Nobody needs many.  OpenSSL takes no answer from
+ * here, but once it believes that the peer ended it reads no further.
  */
 static void count_late_messages(int written, int version, int type, const void *bytes, size_t length, SSL *ssl,
                                 void *context)

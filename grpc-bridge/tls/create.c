@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A file on its way.  Where the file system can, it has no name before it is whole, so that nothing is left of us when we
- * are killed; where it cannot, it has a name of its own. */
+/* A file on its way.  Where the file system can, it has no name before it is whole, so that nothing is left of us when
+ * we are killed; where it cannot, it has a name of its own. */
 struct draft {
     int fd;
     char name[PATH_MAX];
@@ -75,8 +75,8 @@ static bool write_new(const struct log *log, const char *path, const char *what,
         close(draft.fd);
     if (named)
         unlink(draft.name);
-    return ok || problem_set(problem, "%s: there is no %s, and none can be made: %s; make the directory writable to this "
-                                      "user, or put the file there", path, what, strerror(error));
+    return ok || problem_set(problem, "%s: there is no %s, and none can be made: %s; make the directory writable to "
+                                      "this user, or put the file there", path, what, strerror(error));
 }
 
 static bool is_missing(const char *path)

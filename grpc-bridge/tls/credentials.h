@@ -42,7 +42,8 @@ bool credentials_follow(struct credentials *credentials);
 /** Any worker.  Counted from 1; one more with each replacement. */
 uint64_t credentials_generation(const struct credentials *credentials);
 
-/** When the generation that `generation` was replaced by came into force, CLOCK_MONOTONIC ms; INT64_MAX if it is in force. */
+/** Since when `generation` is replaced, CLOCK_MONOTONIC ms; INT64_MAX if it is in force, 0 if it was replaced more than
+ *  60 replacements ago. */
 int64_t credentials_replaced_ms(const struct credentials *credentials, uint64_t generation);
 
 enum token_result { TOKEN_OK, TOKEN_MISSING /* none, or not a bearer */, TOKEN_WRONG };

@@ -1,4 +1,4 @@
-/* tls/identity.c: the SSL_CTX, and what the transport asks of TLS (grpc-wire 2).  SPDX-License-Identifier: Apache-2.0 */
+/* tls/identity.c: the SSL_CTX, and what the transport asks of it (grpc-wire 2).  SPDX-License-Identifier: Apache-2.0 */
 #include "tls/identity.h"
 
 #include "tls/load.h"
@@ -29,9 +29,9 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 }
 
 /*
- * No renegotiation, compression, early data or resumption: a resumed session would skip the look at the certificate, and
- * tickets cost every client bytes.  RFC 9113 bans what is not ECDHE with an AEAD; finite-field groups are left out since
- * they let a client make us work.  A peer that leaves without close_notify just left.
+ * No renegotiation, compression, early data or resumption: a resumed session would skip the look at the certificate,
+ * and tickets cost every client bytes.  RFC 9113 bans what is not ECDHE with an AEAD; finite-field groups are left out
+ * since they let a client make us work.  A peer that leaves without close_notify just left.
  */
 static bool set_protocol(SSL_CTX *context)
 {
@@ -58,7 +58,7 @@ static bool set_certificate(SSL_CTX *context, const struct material *material)
     return true;
 }
 
-/* A certificate in the file is trusted as it stands, also one that another CA signed: that is how Go's clients see it. */
+/* A certificate in the file is trusted as it stands, also one that another CA signed: Go's clients see it so, too. */
 static bool set_trust(SSL_CTX *context, const STACK_OF(X509) *trusted)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(context);
@@ -92,8 +92,8 @@ static void fingerprint(const unsigned char *digest, char to[17])
         snprintf(to + 2 * i, 3, "%02x", digest[i]);
 }
 
-/* The first bytes of SHA-256, as sha256sum of the token file and openssl x509 -fingerprint -sha256 print them: comparing
- * them with a client's tells at once why it is refused.  64 bits of a hash give no random token away. */
+/* The first bytes of SHA-256, as sha256sum of the token file and openssl x509 -fingerprint -sha256 print them:
+ * comparing them with a client's tells at once why it is refused.  64 bits of a hash give no random token away. */
 static bool describe(struct identity *identity, const struct material *material)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];

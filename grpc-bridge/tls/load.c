@@ -52,8 +52,8 @@ static bool parse_key(const char *path, const struct block *block, EVP_PKEY **ou
 {
     const unsigned char *p = block->data;
     if (block->header[0] || strstr(block->name, "ENCRYPTED"))
-        return problem_set(problem, "%s: the private key is encrypted, and there is nobody to ask for a passphrase; store "
-                                    "it in the clear, mode 0600", path);
+        return problem_set(problem, "%s: the private key is encrypted, and there is nobody to ask for a passphrase; "
+                                    "store it in the clear, mode 0600", path);
     *out = d2i_AutoPrivateKey(NULL, &p, block->length);
     return *out || problem_set(problem, "%s: the %s in it cannot be decoded; put a sound one in its place", path,
                                block->name);
@@ -71,10 +71,12 @@ static bool each_block(const struct credential_file *file, struct problem *probl
         enum next next = next_block(from, &block);
         if (next == NEXT_END)
             break;
-        ok = next == NEXT_BLOCK ? take(context, i, &block, problem)
-                                : problem_set(problem, "%s: it is damaged PEM; put a sound file in its place", file->path);
-        if (next == NEXT_BLOCK)
-            free_block(&block);
+        if (next == NEXT_DAMAGED) {
+            ok = problem_set(problem, "%s: it is damaged PEM; put a sound file in its place", file->path);
+            break;
+        }
+        ok = take(context, i, &block, problem);
+        free_block(&block);
     }
     BIO_free(from);
     return ok;
@@ -96,8 +98,8 @@ static bool take_combined(void *context, unsigned index, const struct block *blo
     if (index > 1)
         return true;
     if (strcmp(block->name, NAMES[index]) != 0)
-        return problem_set(problem, "%s: block %u must be %s, not %s, since all agents read it so; or name separate files "
-                                    "with --ca and --key", taking->path, index + 1, NAMES[index], block->name);
+        return problem_set(problem, "%s: block %u must be %s, not %s, since all agents read it so; or name separate "
+                                    "files with --ca and --key", taking->path, index + 1, NAMES[index], block->name);
     return index == 0 ? parse_certificate(taking->path, block, taking->certificates, problem)
                       : parse_key(taking->path, block, taking->key, problem);
 }
@@ -124,8 +126,8 @@ static bool read_combined(const struct credential_files *files, struct material 
         return false;
     X509 *certificate = sk_X509_value(out->chain, 0);
     if (!certificate || !out->key)
-        return problem_set(problem, "%s: it must hold a CERTIFICATE and its EC PRIVATE KEY, and has no %s; remove it to "
-                                    "have one made", files->cert.path, certificate ? "key" : "certificate");
+        return problem_set(problem, "%s: it must hold a CERTIFICATE and its EC PRIVATE KEY, and has no %s; remove it "
+                                    "to have one made", files->cert.path, certificate ? "key" : "certificate");
     if (!X509_up_ref(certificate))
         return problem_memory(problem);
     if (sk_X509_push(out->trusted, certificate) > 0)
@@ -139,13 +141,15 @@ static bool read_certificates(const struct credential_file *file, STACK_OF(X509)
     struct taking taking = {file->path, to, NULL};
     if (!each_block(file, problem, &taking, take_certificate))
         return false;
-    return sk_X509_num(to) > 0 || problem_set(problem, "%s: there is no CERTIFICATE in it; name a PEM file", file->path);
+    return sk_X509_num(to) > 0 ||
+           problem_set(problem, "%s: there is no CERTIFICATE in it; name a PEM file", file->path);
 }
 
 static bool read_separate(const struct credential_files *files, struct material *out, struct problem *problem)
 {
     struct taking taking = {files->key.path, NULL, &out->key};
-    if (!read_certificates(&files->cert, out->chain, problem) || !read_certificates(&files->ca, out->trusted, problem) ||
+    if (!read_certificates(&files->cert, out->chain, problem) ||
+        !read_certificates(&files->ca, out->trusted, problem) ||
         !each_block(&files->key, problem, &taking, take_key))
         return false;
     return out->key || problem_set(problem, "%s: there is no PRIVATE KEY in it; name a PEM file", files->key.path);

@@ -1,8 +1,8 @@
 /*
  * channel.c: handshakes with clients of every kind, and what goes through a channel afterwards.
  *
- * grpc-wire 2 and its checklist: 28 (ALPN), 29 (versions, suites, renegotiation, resumption), 31 (reads drained, partial
- * writes); upstream-facts 2.3 (the certificate served is the file's) and 8 (TLS 1.3 only clients).
+ * grpc-wire 2 and its checklist: 28 (ALPN), 29 (versions, suites, renegotiation, resumption), 31 (reads drained,
+ * partial writes); upstream-facts 2.3 (the certificate served is the file's) and 8 (TLS 1.3 only clients).
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "support.h"
@@ -303,7 +303,8 @@ Test(channel, a_peer_that_leaves_before_the_end_is_closed)
 
 Test(channel, plain_http_and_garbage_fail)
 {
-    static const char *const GARBAGE[] = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\x80\xff garbage"};
+    static const char *const GARBAGE[] = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
+                                          "\x80\xff garbage"};
     for (size_t i = 0; i < sizeof GARBAGE / sizeof *GARBAGE; i++) {
         raw_connection();
         send_raw(GARBAGE[i], strlen(GARBAGE[i]));

@@ -372,7 +372,8 @@ Test(credentials, the_combined_file_has_certificate_and_ec_key_in_this_order)
 Test(credentials, a_key_of_another_certificate_is_refused)
 {
     opens(scene_options(&scene));
-    struct test_identity own = identity_make((struct identity_spec){0}), other = identity_make((struct identity_spec){0});
+    struct test_identity own = identity_make((struct identity_spec){0});
+    struct test_identity other = identity_make((struct identity_spec){0});
     struct test_identity mixed = {own.certificate, other.key};
     combined_put(scene.cert, &mixed);
     is_refused(scene_options(&scene), scene.cert, "not that of the certificate");

@@ -145,9 +145,11 @@ Test(follow, a_file_is_taken_when_only_its_mode_was_wrong)
 
 Test(follow, a_key_waits_for_its_certificate)
 {
-    struct test_identity first = identity_make((struct identity_spec){0}), second = identity_make((struct identity_spec){0});
+    struct test_identity first = identity_make((struct identity_spec){0});
+    struct test_identity second = identity_make((struct identity_spec){0});
     struct problem problem;
-    char *certificates[] = {pem_certificate(&first), pem_certificate(&second)}, *keys[] = {pem_key(&first), pem_key(&second)};
+    char *certificates[] = {pem_certificate(&first), pem_certificate(&second)};
+    char *keys[] = {pem_key(&first), pem_key(&second)};
     struct credentials_options options = scene_options(&scene);
     options.ca_path = scene.ca;
     options.key_path = scene.key;

@@ -117,8 +117,8 @@ static void add_extension(X509 *certificate, int nid, const char *value)
 static void add_extensions(X509 *certificate, const struct identity_spec *spec)
 {
     add_extension(certificate, NID_basic_constraints, spec->no_ca ? "critical,CA:FALSE" : "critical,CA:TRUE");
-    add_extension(certificate, NID_key_usage,
-                  spec->key_usage ? spec->key_usage : spec->no_ca ? "digitalSignature" : "digitalSignature,keyCertSign");
+    const char *usual = spec->no_ca ? "digitalSignature" : "digitalSignature,keyCertSign";
+    add_extension(certificate, NID_key_usage, spec->key_usage ? spec->key_usage : usual);
     add_extension(certificate, NID_ext_key_usage,
                   spec->extended_usage ? spec->extended_usage : "serverAuth,clientAuth");
     add_extension(certificate, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
