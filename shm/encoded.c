@@ -3,6 +3,7 @@
  * with the caller's buffer in place of the cursor's.
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "arena_info.h"
 #include "reader_private.h"
 #include "wire.h"
 #include <configstream/encoded.h>
@@ -36,6 +37,19 @@ int cfgs_encoded_look(cfgs_reader *reader, cfgs_encoded_head *out)
         return err;
     }
     return CFGS_ERR_BUSY;
+}
+
+int cfgs_encoded_origin(cfgs_reader *reader, char origin[256])
+{
+    const struct attachment *attachment;
+    struct arena_info info;
+    int err = reader_attachment(reader, &attachment);
+
+    if (err != CFGS_OK)
+        return err;
+    (void)info_load(attachment->header, &info); /* while a producer writes it, it reads as empty */
+    memcpy(origin, info.origin, sizeof info.origin);
+    return CFGS_OK;
 }
 
 /* ---- one update -------------------------------------------------------------------------------------------------- */

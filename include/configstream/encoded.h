@@ -34,6 +34,9 @@ typedef struct cfgs_encoded_head {
  */
 CFGS_API CFGS_NODISCARD int cfgs_encoded_look(cfgs_reader *reader, cfgs_encoded_head *out);
 
+/** The origin that events name: the base name of the producer's main file, NUL-terminated.  CFGS_OK, or an attach error. */
+CFGS_API CFGS_NODISCARD int cfgs_encoded_origin(cfgs_reader *reader, char origin[256]);
+
 /** One update, encoded. */
 typedef struct cfgs_encoded_update {
     size_t length;   /**< bytes written (with CFGS_ERR_BUFFER: needed) */
