@@ -5,6 +5,15 @@
 
 /* Each file that has a method adds it here. */
 static const struct call_method *const methods[] = {
+    &service_register,
+    &service_refresh,
+    &service_remote_register,
+    &service_remote_refresh,
+    &service_remote_report,
+    &service_tagger_fetch_entity,
+    &service_get_hostname,
+    &service_health_check,
+    &service_health_watch,
     NULL, /* so that there is always one */
 };
 
