@@ -1,5 +1,5 @@
 /*
- * encoded.c: the stream as bytes, for cursors that are only a number: rows S2, S4 to S6 of the protocol, as in stream.c,
+ * encoded.c: the stream as bytes, for cursors that are only a number: rows S2, S4 to S6 of the protocol as in stream.c,
  * with the caller's buffer in place of the cursor's.
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +14,9 @@ static uint64_t oldest_in_ring(const struct attachment *attachment, uint64_t seq
 {
     uint64_t first = attachment->base_sequence + 1;
 
-    return sequence - attachment->base_sequence >= attachment->ring_slots ? sequence - attachment->ring_slots + 1 : first;
+    if (sequence - attachment->base_sequence < attachment->ring_slots)
+        return first;
+    return sequence - attachment->ring_slots + 1;
 }
 
 int cfgs_encoded_look(cfgs_reader *reader, cfgs_encoded_head *out)
