@@ -338,7 +338,7 @@ static ssize_t provide_queued(struct call *call, uint8_t *to, size_t room)
 static ssize_t provide_pulled(struct call *call, uint8_t *to, size_t room)
 {
     size_t at_least = account_is_tight(&call->connection->account) ? ACCOUNT_FRAME_BYTES : 0;
-    if (room < at_least)
+    if (room < 2 * at_least) /* room to cut a message so that neither part is small */
         return wait_for_room(call);
     size_t length = call->request.method->pull(call, to, room, at_least);
     if (call->over)
@@ -547,7 +547,7 @@ void call_close(struct call *call)
 {
     struct connection *connection = call->connection;
     set_over(call);
-    if (call->dispatched)
+    if (call->dispatched && call->request.method->closed)
         call->request.method->closed(call);
     account_give_back(&connection->account, &call->spent);
     list_remove(&call->link);

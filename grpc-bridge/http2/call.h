@@ -43,7 +43,8 @@ struct call_method {
      * below 256 bytes, grpc-wire 6; the transport keeps that account, and asks for it when it is nearly used up.)
      */
     size_t (*pull)(struct call *call, uint8_t *to, size_t room, size_t at_least);
-    /** The last callback of every call whose take() was called, however it ended: free what call_state() holds. */
+    /** The last callback of every call whose take() was called, however it ended: free what call_state() holds.
+     *  May be NULL. */
     void (*closed)(struct call *call);
 };
 

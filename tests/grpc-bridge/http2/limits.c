@@ -136,6 +136,7 @@ Test(http2_limits, without_descriptors_it_serves_whom_it_has_and_takes_newcomers
     client_open(&late, server.port);
     expect_serving(&client, 3);
     expect_serving(&client, 5);
+    cr_expect(server.worker.paused, "or the newcomer would be tried without end");
     cr_expect_eq(atomic_load(&server.worker.counters.connections_accepted), 1);
     while (count > 0)
         close(taken[--count]);

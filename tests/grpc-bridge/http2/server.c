@@ -49,11 +49,6 @@ static void fail(struct call *call, const uint8_t *message, size_t length)
     call_fail(call, (enum grpc_status)message[0], "%.*s", (int)(length - 1), (const char *)message + 1);
 }
 
-static void nothing(struct call *call)
-{
-    (void)call;
-}
-
 static void follow_take(struct call *call, const uint8_t *message, size_t length)
 {
     (void)length;
@@ -137,13 +132,13 @@ static void chat_closed(struct call *call)
 }
 
 static const struct call_method methods[] = {
-    {.path = "/test.S/Echo", .take = echo, .closed = nothing},
-    {.path = "/test.S/Fail", .take = fail, .closed = nothing},
-    {.path = "/test.S/Feed", .take = feed, .closed = nothing},
-    {.path = "/test.S/End", .take = end, .closed = nothing},
+    {.path = "/test.S/Echo", .take = echo},
+    {.path = "/test.S/Fail", .take = fail},
+    {.path = "/test.S/Feed", .take = feed},
+    {.path = "/test.S/End", .take = end},
     {.path = "/test.S/Follow", .take = follow_take, .pull = follow_pull, .closed = follow_closed},
     {.path = "/test.S/Chat", .interactive = true, .take = chat_take, .half_closed = call_finish, .closed = chat_closed},
-    {.path = "/test.S/Open", .open_on_loopback = true, .take = echo, .closed = nothing},
+    {.path = "/test.S/Open", .open_on_loopback = true, .take = echo},
 };
 
 /* ---- in place of the services ------------------------------------------------------------------------------------ */

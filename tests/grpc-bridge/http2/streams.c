@@ -230,6 +230,19 @@ Test(http2_streams, a_window_too_small_for_a_large_frame_is_waited_for_when_the_
     cr_expect_geq(frame.length, 256);
 }
 
+Test(http2_streams, pings_beside_the_data_of_a_stream_are_welcome)
+{
+    follow(1, 95, 1000);
+    read_stream(1, 65535);
+    for (int i = 0; i < 50; i++) { /* as clients do that measure bandwidth: at each DATA frame */
+        client_window(&client, 0, 100);
+        client_window(&client, 1, 100);
+        cr_assert(client_await(&client, NGHTTP2_DATA, &frame));
+        client_frame(&client, NGHTTP2_PING, 0, 0, "12345678", 8);
+        cr_assert(client_await(&client, NGHTTP2_PING, &frame));
+    }
+}
+
 /* ---- stalls ------------------------------------------------------------------------------------------------------ */
 
 static void short_stall(struct limits *limits)
