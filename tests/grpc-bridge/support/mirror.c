@@ -47,12 +47,12 @@ static unsigned bucket_of(struct bytes key)
     return hash % MIRROR_BUCKETS;
 }
 
-static struct mirror_entry **place_of(const struct mirror *mirror, struct bytes key)
+static const struct mirror_entry *find(const struct mirror *mirror, struct bytes key)
 {
-    struct mirror_entry **place = (struct mirror_entry **)&mirror->buckets[bucket_of(key)];
-    while (*place != NULL && !bytes_equal((*place)->parts.key, key))
-        place = &(*place)->next;
-    return place;
+    const struct mirror_entry *entry = mirror->buckets[bucket_of(key)];
+    while (entry != NULL && !bytes_equal(entry->parts.key, key))
+        entry = entry->next;
+    return entry;
 }
 
 static struct bytes copy(uint8_t **to, struct bytes from)
@@ -66,7 +66,10 @@ static struct bytes copy(uint8_t **to, struct bytes from)
 
 static void drop(struct mirror *mirror, struct bytes key)
 {
-    struct mirror_entry **place = place_of(mirror, key), *entry = *place;
+    struct mirror_entry **place = &mirror->buckets[bucket_of(key)], *entry;
+    while (*place != NULL && !bytes_equal((*place)->parts.key, key))
+        place = &(*place)->next;
+    entry = *place;
     if (entry == NULL)
         return;
     *place = entry->next;
@@ -84,7 +87,7 @@ static void put(struct mirror *mirror, const struct parts *parts)
                                   .key = copy(&to, parts->key),
                                   .value = copy(&to, parts->value),
                                   .has_value = parts->has_value};
-    struct mirror_entry **place = place_of(mirror, entry->parts.key);
+    struct mirror_entry **place = &mirror->buckets[bucket_of(entry->parts.key)];
     entry->next = *place;
     *place = entry;
     mirror->count++;
@@ -122,7 +125,7 @@ static void take_snapshot(struct mirror *mirror, const struct event *event, cons
         if (field.number != 3 || field.type != 2)
             continue;
         struct parts parts = parts_of(field.bytes);
-        REQUIRE(*place_of(mirror, parts.key) == NULL, "%s: a snapshot holds a key twice", who);
+        REQUIRE(find(mirror, parts.key) == NULL, "%s: a snapshot holds a key twice", who);
         REQUIRE(parts.unset_source.length == 0, "%s: a snapshot names an unset source", who);
         put(mirror, &parts);
     }
@@ -203,7 +206,7 @@ void mirror_same(const struct mirror *remote, const struct mirror *local, const 
             (long long)remote->last, local->count);
     for (unsigned i = 0; i < MIRROR_BUCKETS; i++)
         for (const struct mirror_entry *entry = local->buckets[i]; entry != NULL; entry = entry->next) {
-            const struct mirror_entry *other = *place_of(remote, entry->parts.key);
+            const struct mirror_entry *other = find(remote, entry->parts.key);
             REQUIRE(other != NULL, "%s: lacks %.*s", who, (int)entry->parts.key.length,
                     (const char *)entry->parts.key.data);
             same_parts(&other->parts, &entry->parts, who);
