@@ -9,6 +9,8 @@
 #define BRIDGE_LIMITS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum limit_kind { LIMIT_COUNT, LIMIT_BYTES, LIMIT_MS };
@@ -47,5 +49,27 @@ struct limits {
 
 /** All at their defaults. */
 void limits_init(struct limits *limits);
+
+/* The same as a table, for command line, settings and help. */
+struct limit_row {
+    const char *name; /* with underscores */
+    enum limit_kind kind;
+    int64_t initial, low, high;
+    const char *help;
+    size_t offset; /* in struct limits */
+};
+
+#define LIMIT_ONE(name, kind, initial, low, high, help) +1
+enum { LIMIT_COUNT_OF_ALL = 0 BRIDGE_LIMITS(LIMIT_ONE), LIMIT_TEXT_BYTES = 32 };
+#undef LIMIT_ONE
+
+extern const struct limit_row limit_rows[LIMIT_COUNT_OF_ALL];
+
+int64_t limit_value(const struct limits *limits, const struct limit_row *row);
+void limit_set(struct limits *limits, const struct limit_row *row, int64_t value);
+
+/** As people write it: a number, a size such as 64kb, or a duration such as 10s.  False: it is none, or out of range. */
+bool limit_parse(const struct limit_row *row, const char *text, int64_t *out);
+void limit_print(enum limit_kind kind, int64_t value, char to[LIMIT_TEXT_BYTES]);
 
 #endif

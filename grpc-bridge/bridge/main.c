@@ -1,0 +1,307 @@
+/* bridge/main.c: start, tick, stop.  SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "base/notify.h"
+#include "base/stdio.h"
+#include "bridge/bridge.h"
+#include "bridge/options.h"
+#include "bridge/rcu.h"
+#include "bridge/settings.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { TICK_MS = 1000, EXIT_USAGE = 2 };
+
+struct program {
+    struct options options;
+    struct bridge bridge;
+    struct settings settings;
+    struct notify notify;
+    struct listen_addresses addresses;
+    int signal_fd;
+    unsigned opened, started; /* workers */
+};
+
+static void complain(const struct problem *problem)
+{
+    char text[4 * sizeof problem->text + 1];
+    log_escape(text, sizeof text, problem->text);
+    fprintf(stderr, "configstream-bridge: %s\n", text);
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------------- */
+
+/* A descriptor a connection: as many as we are allowed. */
+static void raise_descriptors(struct program *program)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_write(&program->bridge.log, LOG_WARN, "cannot raise the limit of open files to %llu: %s",
+                  (unsigned long long)limit.rlim_max, strerror(errno));
+}
+
+/* Before any thread, so that all inherit it. */
+static bool open_signals(struct program *program, struct problem *problem)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0)
+        program->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    return program->signal_fd >= 0 || problem_set(problem, "cannot receive signals: %s", strerror(errno));
+}
+
+static bool resolve_addresses(struct program *program, struct problem *problem)
+{
+    for (unsigned i = 0; i < program->options.listen_count; i++)
+        if (!listen_resolve(&program->addresses, "--listen", program->options.listen[i], problem))
+            return false;
+    return true;
+}
+
+/* Who listens beyond this host lets everybody there have the secrets of the configuration. */
+static bool check_no_auth(const struct program *program, struct problem *problem)
+{
+    char name[LISTEN_NAME_BYTES];
+    for (unsigned i = 0; program->options.no_auth && i < program->addresses.count; i++) {
+        if (listen_is_loopback(&program->addresses.all[i]))
+            continue;
+        listen_name(&program->addresses.all[i], name);
+        return problem_set(problem, "--insecure-no-auth serves the whole configuration, secrets included, to whoever "
+                                    "connects, and so only listens on loopback addresses, of which %s is none: leave "
+                                    "the option out, or use --listen localhost:5001", name);
+    }
+    return true;
+}
+
+/* For the certificate that may be made.  An address that stands for all names nothing. */
+static unsigned certificate_names(const struct options *options, char hosts[][LISTEN_HOST_BYTES], const char *names[])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < options->listen_count; i++) {
+        if (!listen_host(options->listen[i], hosts[count]) || strcmp(hosts[count], "0.0.0.0") == 0 ||
+            strspn(hosts[count], ":0") == strlen(hosts[count]))
+            continue;
+        names[count] = hosts[count];
+        count++;
+    }
+    return count;
+}
+
+static bool open_credentials(struct program *program, struct problem *problem)
+{
+    static char hosts[LISTEN_ADDRESSES_MAX][LISTEN_HOST_BYTES]; /* as long as the credentials live */
+    static const char *names[LISTEN_ADDRESSES_MAX];
+    const struct options *options = &program->options;
+    struct credentials_options credentials = {
+        .cert_path = options->cert,
+        .ca_path = options->ca,
+        .key_path = options->key,
+        .token_path = options->token,
+        .create = !options->require_credentials,
+        .no_auth = options->no_auth,
+        .names = names,
+        .name_count = certificate_names(options, hosts, names),
+        .log = &program->bridge.log,
+    };
+    program->bridge.credentials = credentials_open(&credentials, problem);
+    return program->bridge.credentials;
+}
+
+static bool open_shared(struct program *program, struct problem *problem)
+{
+    struct bridge *bridge = &program->bridge;
+    const struct registry_settings registry = settings_registry(&program->options, bridge);
+    bridge->registry = registry_new(&registry);
+    bridge->snapshots = snapshots_new(&bridge->limits, &bridge->log);
+    bridge->workers = calloc(program->options.workers, sizeof *bridge->workers);
+    return (bridge->registry && bridge->snapshots && bridge->workers) || problem_memory(problem);
+}
+
+static void close_from(const int *fds, unsigned from, unsigned count)
+{
+    for (unsigned i = from; i < count; i++)
+        close(fds[i]);
+}
+
+static bool open_workers(struct program *program, struct problem *problem)
+{
+    struct bridge *bridge = &program->bridge;
+    unsigned workers = program->options.workers;
+    int *fds = NULL;
+    if (!listen_open(&program->addresses, workers, &fds, problem))
+        return false;
+    const unsigned each = program->addresses.count;
+    bool ok = true;
+    while (ok && program->opened < workers) {
+        struct worker *worker = &bridge->workers[program->opened];
+        ok = worker_open(worker, bridge, program->opened, fds + program->opened * each, each, problem);
+        program->opened += ok;
+    }
+    if (!ok) /* those of the worker that failed, it closed itself */
+        close_from(fds, (program->opened + 1) * each, workers * each);
+    free(fds);
+    bridge->worker_count = program->opened;
+    return ok;
+}
+
+static bool start_workers(struct program *program, struct problem *problem)
+{
+    while (program->started < program->opened) {
+        if (!worker_start(&program->bridge.workers[program->started], problem))
+            return false;
+        program->started++;
+    }
+    return true;
+}
+
+static void tell_started(const struct program *program)
+{
+    const struct options *options = &program->options;
+    char names[LISTEN_NAME_BYTES * LISTEN_ADDRESSES_MAX] = "", status[sizeof names + 128];
+    for (unsigned i = 0; i < program->addresses.count; i++) {
+        char name[LISTEN_NAME_BYTES];
+        listen_name(&program->addresses.all[i], name);
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", name);
+        log_write(&program->bridge.log, LOG_INFO, "listening on %s", name);
+    }
+    if (options->no_auth)
+        log_write(&program->bridge.log, LOG_WARN, "--insecure-no-auth: every local user can read the whole "
+                                                  "configuration, secrets included");
+    snprintf(status, sizeof status, "instance '%s': listening on %s, %u workers", options->instance, names,
+             options->workers);
+    notify_ready(&program->notify, status);
+}
+
+static bool start(struct program *program, struct problem *problem)
+{
+    raise_descriptors(program);
+    return open_signals(program, problem) && open_credentials(program, problem) && open_shared(program, problem) &&
+           open_workers(program, problem) && start_workers(program, problem);
+}
+
+/* ---- loop and stop ----------------------------------------------------------------------------------------------- */
+
+/* False: time to end. */
+static bool take_signals(struct program *program)
+{
+    struct signalfd_siginfo info;
+    while (read(program->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP)
+            continue; /* files and settings are followed anyway */
+        log_write(&program->bridge.log, LOG_INFO, "ending on %s", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+        return false;
+    }
+    return true;
+}
+
+static void tick(struct program *program)
+{
+    struct bridge *bridge = &program->bridge;
+    credentials_follow(bridge->credentials);
+    registry_reap(bridge->registry);
+    settings_follow(&program->settings);
+}
+
+static int run(struct program *program)
+{
+    int64_t tick_ms = 0;
+    for (;;) {
+        if (now_ms() >= tick_ms) {
+            tick(program);
+            tick_ms = now_ms() + TICK_MS;
+        }
+        struct pollfd ready = {.fd = program->signal_fd, .events = POLLIN};
+        int64_t wait = tick_ms - now_ms();
+        if (poll(&ready, 1, wait > 0 ? (int)wait : 0) < 0 && errno != EINTR) {
+            log_write(&program->bridge.log, LOG_CRITICAL, "cannot wait for events: %s", strerror(errno));
+            return 1;
+        }
+        if ((ready.revents & POLLIN) && !take_signals(program))
+            return 0;
+    }
+}
+
+/* The workers end their connections, within --drain-timeout. */
+static void drain(struct program *program)
+{
+    /* release: pairs with the acquire in a worker's turn, which the wake-up brings about. */
+    atomic_store_explicit(&program->bridge.draining, true, memory_order_release);
+    for (unsigned i = 0; i < program->started; i++)
+        worker_wake(&program->bridge.workers[i]);
+    for (unsigned i = 0; i < program->started; i++)
+        worker_join(&program->bridge.workers[i]);
+}
+
+static void stop(struct program *program)
+{
+    struct bridge *bridge = &program->bridge;
+    drain(program);
+    for (unsigned i = 0; i < program->opened; i++)
+        worker_close(&bridge->workers[i]);
+    free(bridge->workers);
+    snapshots_free(bridge->snapshots);
+    registry_free(bridge->registry);
+    if (bridge->credentials)
+        credentials_close(bridge->credentials);
+    rcu_settle();
+    settings_close(&program->settings);
+    if (program->signal_fd >= 0)
+        close(program->signal_fd);
+    notify_close(&program->notify);
+}
+
+static void fill_bridge(struct program *program)
+{
+    const struct options *options = &program->options;
+    struct bridge *bridge = &program->bridge;
+    bridge->log = options->log;
+    bridge->no_auth = options->no_auth;
+    bridge->no_unset_source = options->no_unset_source;
+    bridge->no_reflection = options->no_reflection;
+    bridge->arena = (cfgs_reader_options){
+        .instance = options->instance,
+        .arena_path = options->arena_path,
+        .trust_producer_user = options->producer_user != (uid_t)-1,
+        .producer_user = options->producer_user,
+    };
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program = {.signal_fd = -1, .notify.fd = -1};
+    struct problem problem;
+    keep_standard_fds();
+    signal(SIGPIPE, SIG_IGN); /* a peer or a log reader that goes away must not take the bridge along */
+    options_parse(&program.options, argc, argv);
+    fill_bridge(&program);
+    settings_init(&program.settings, &program.bridge, &program.options);
+    if (!resolve_addresses(&program, &problem) || !check_no_auth(&program, &problem)) {
+        complain(&problem);
+        return EXIT_USAGE;
+    }
+    notify_open(&program.notify);
+    bool started = start(&program, &problem);
+    int status = 1;
+    if (started) {
+        tell_started(&program);
+        status = run(&program);
+        notify_stopping(&program.notify);
+    } else {
+        complain(&problem);
+    }
+    stop(&program);
+    return status;
+}
