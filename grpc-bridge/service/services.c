@@ -14,6 +14,8 @@ static const struct call_method *const methods[] = {
     &service_get_hostname,
     &service_health_check,
     &service_health_watch,
+    &service_reflection_v1,
+    &service_reflection_v1alpha,
     NULL, /* so that there is always one */
 };
 
