@@ -34,10 +34,14 @@
     X(connections, "Open connections")                                                                                 \
     X(subscribers, "Open configuration streams")
 
+/* gauges that mean nothing added up */
+#define BRIDGE_WORKER_GAUGES(X) X(lag, "Updates that the stream which is behind most has still to take")
+
 struct counters {
 #define MEMBER(name, help) _Atomic uint64_t name;
     BRIDGE_COUNTERS(MEMBER)
     BRIDGE_GAUGES(MEMBER)
+    BRIDGE_WORKER_GAUGES(MEMBER)
 #undef MEMBER
 };
 

@@ -121,23 +121,22 @@ static int open_socket(const struct listen_address *address, bool shared)
     return -1;
 }
 
-static const char *way_out(int error)
+static const char *reason_of(int error)
 {
     switch (error) {
-    case EADDRINUSE:
-        return "; another process listens there, maybe another bridge: end it, or name another port with --listen";
-    case EADDRNOTAVAIL: return "; this host has no such address: name another one with --listen";
-    case EACCES: return "; ports below 1024 need CAP_NET_BIND_SERVICE: name another one with --listen";
-    default: return "";
+    case EADDRINUSE: return "another process listens there, maybe another bridge: end it, or name another port";
+    case EADDRNOTAVAIL: return "this host has no such address: name another one";
+    case EACCES: return "ports below 1024 need CAP_NET_BIND_SERVICE: name another one";
+    default: return "name another one";
     }
 }
 
-static bool complain(const struct listen_address *address, struct problem *problem)
+static bool complain(const struct listen_address *address, const char *option, struct problem *problem)
 {
     char name[LISTEN_NAME_BYTES];
     int error = errno;
     listen_name(address, name);
-    return problem_set(problem, "cannot listen on %s: %s%s", name, strerror(error), way_out(error));
+    return problem_set(problem, "cannot listen on %s: %s; %s with %s", name, strerror(error), reason_of(error), option);
 }
 
 /* The guard's number, or -1. */
@@ -163,14 +162,12 @@ static void close_all(const int *fds, unsigned count)
 }
 
 /* One address, for all workers. */
-static bool open_address(struct listen_address *address, unsigned workers, int fds[], struct problem *problem)
+static bool open_address(struct listen_address *address, unsigned workers, int fds[])
 {
     int guard = take_alone(address);
     bool ok = guard >= 0;
     for (unsigned i = 0; ok && i < workers; i++)
         ok = (fds[i] = open_socket(address, true)) >= 0;
-    if (!ok)
-        complain(address, problem);
     int error = errno;
     if (guard >= 0)
         close(guard);
@@ -199,30 +196,32 @@ static bool has_sibling(const struct listen_addresses *addresses, unsigned at)
 }
 
 /* The rows of `by_address` are addresses, its columns workers. */
-static bool open_each(struct listen_addresses *addresses, unsigned workers, int *by_address, struct problem *problem)
+static bool open_each(struct listen_addresses *addresses, const char *option, unsigned workers, int *by_address,
+                      struct problem *problem)
 {
     for (unsigned i = 0; i < addresses->count;) {
         struct listen_address *address = &addresses->all[i];
         if (i > 0 && address[-1].name == address->name)
             *port_of(address) = *port_of(address - 1);
-        if (open_address(address, workers, by_address + i * workers, problem))
+        if (open_address(address, workers, by_address + i * workers))
             i++;
         else if ((errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT) && has_sibling(addresses, i))
             leave_out(addresses, i);
         else
-            return false;
+            return complain(address, option, problem);
     }
     return true;
 }
 
-bool listen_open(struct listen_addresses *addresses, unsigned workers, int **fds, struct problem *problem)
+bool listen_open(struct listen_addresses *addresses, const char *option, unsigned workers, int **fds,
+                 struct problem *problem)
 {
     unsigned most = addresses->count * workers;
     int *by_address = malloc(most * sizeof *by_address), *by_worker = malloc(most * sizeof *by_worker);
     bool ok = (by_address && by_worker) || problem_memory(problem);
     if (ok) {
         memset(by_address, 0xff, most * sizeof *by_address); /* -1 */
-        ok = open_each(addresses, workers, by_address, problem);
+        ok = open_each(addresses, option, workers, by_address, problem);
     }
     if (!ok && by_address && by_worker)
         close_all(by_address, most);

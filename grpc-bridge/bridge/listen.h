@@ -44,8 +44,9 @@ void listen_name(const struct listen_address *address, char to[LISTEN_NAME_BYTES
 /**
  * A listening socket for each worker and address: (*fds)[worker * addresses->count + address], freed by the caller.
  * Port 0 becomes the one that the kernel gave; an address that the host does not have is left out where its name has
- * others.
+ * others.  The problem's way out names the option.
  */
-bool listen_open(struct listen_addresses *addresses, unsigned workers, int **fds, struct problem *problem);
+bool listen_open(struct listen_addresses *addresses, const char *option, unsigned workers, int **fds,
+                 struct problem *problem);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/notify.h"
 #include "base/stdio.h"
 #include "bridge/bridge.h"
+#include "bridge/metrics.h"
 #include "bridge/options.h"
 #include "bridge/rcu.h"
 #include "bridge/settings.h"
@@ -25,6 +26,7 @@ struct program {
     struct settings settings;
     struct notify notify;
     struct listen_addresses addresses;
+    struct metrics *metrics; /* NULL: none */
     int signal_fd;
     unsigned opened, started; /* workers */
 };
@@ -71,19 +73,36 @@ static bool resolve_addresses(struct program *program, struct problem *problem)
     return true;
 }
 
-/* Who listens beyond this host lets everybody there have the secrets of the configuration. */
+static const struct listen_address *find_public(const struct listen_addresses *addresses)
+{
+    for (unsigned i = 0; i < addresses->count; i++)
+        if (!listen_is_loopback(&addresses->all[i]))
+            return &addresses->all[i];
+    return NULL;
+}
+
 static bool check_no_auth(const struct program *program, struct problem *problem)
 {
     char name[LISTEN_NAME_BYTES];
-    for (unsigned i = 0; program->options.no_auth && i < program->addresses.count; i++) {
-        if (listen_is_loopback(&program->addresses.all[i]))
-            continue;
-        listen_name(&program->addresses.all[i], name);
-        return problem_set(problem, "--insecure-no-auth serves the whole configuration, secrets included, to whoever "
-                                    "connects, and so only listens on loopback addresses, of which %s is none: leave "
-                                    "the option out, or use --listen localhost:5001", name);
-    }
-    return true;
+    const struct listen_address *far = program->options.no_auth ? find_public(&program->addresses) : NULL;
+    if (!far)
+        return true;
+    listen_name(far, name);
+    return problem_set(problem, "--insecure-no-auth serves the whole configuration, secrets included, to whoever "
+                                "connects, and so only listens on loopback addresses, of which %s is none: leave the "
+                                "option out, or use --listen localhost:5001", name);
+}
+
+static bool check_metrics(const struct program *program, struct problem *problem)
+{
+    struct listen_addresses addresses = {0};
+    if (!*program->options.metrics)
+        return true;
+    return listen_resolve(&addresses, "--metrics", program->options.metrics, problem) &&
+           (!find_public(&addresses) ||
+            problem_set(problem, "--metrics: '%s' is no loopback address: HTTP is served without authentication, so "
+                                 "name one such as localhost:5002, and let a proxy carry it further",
+                        program->options.metrics));
 }
 
 /* For the certificate that may be made.  An address that stands for all names nothing. */
@@ -141,7 +160,7 @@ static bool open_workers(struct program *program, struct problem *problem)
     struct bridge *bridge = &program->bridge;
     unsigned workers = program->options.workers;
     int *fds = NULL;
-    if (!listen_open(&program->addresses, workers, &fds, problem))
+    if (!listen_open(&program->addresses, "--listen", workers, &fds, problem))
         return false;
     const unsigned each = program->addresses.count;
     bool ok = true;
@@ -155,6 +174,14 @@ static bool open_workers(struct program *program, struct problem *problem)
     free(fds);
     bridge->worker_count = program->opened;
     return ok;
+}
+
+static bool open_metrics(struct program *program, struct problem *problem)
+{
+    if (!*program->options.metrics)
+        return true;
+    program->metrics = metrics_open(&program->bridge, program->options.metrics, problem);
+    return program->metrics;
 }
 
 static bool start_workers(struct program *program, struct problem *problem)
@@ -177,6 +204,8 @@ static void tell_started(const struct program *program)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "", name);
         log_write(&program->bridge.log, LOG_INFO, "listening on %s", name);
     }
+    if (program->metrics)
+        log_write(&program->bridge.log, LOG_INFO, "metrics on http://%s/metrics", metrics_name(program->metrics));
     if (options->no_auth)
         log_write(&program->bridge.log, LOG_WARN, "--insecure-no-auth: every local user can read the whole "
                                                   "configuration, secrets included");
@@ -189,7 +218,7 @@ static bool start(struct program *program, struct problem *problem)
 {
     raise_descriptors(program);
     return open_signals(program, problem) && open_credentials(program, problem) && open_shared(program, problem) &&
-           open_workers(program, problem) && start_workers(program, problem);
+           open_workers(program, problem) && open_metrics(program, problem) && start_workers(program, problem);
 }
 
 /* ---- loop and stop ----------------------------------------------------------------------------------------------- */
@@ -249,6 +278,7 @@ static void stop(struct program *program)
 {
     struct bridge *bridge = &program->bridge;
     drain(program);
+    metrics_close(program->metrics);
     for (unsigned i = 0; i < program->opened; i++)
         worker_close(&bridge->workers[i]);
     free(bridge->workers);
@@ -288,7 +318,8 @@ int main(int argc, char **argv)
     options_parse(&program.options, argc, argv);
     fill_bridge(&program);
     settings_init(&program.settings, &program.bridge, &program.options);
-    if (!resolve_addresses(&program, &problem) || !check_no_auth(&program, &problem)) {
+    if (!resolve_addresses(&program, &problem) || !check_no_auth(&program, &problem) ||
+        !check_metrics(&program, &problem)) {
         complain(&problem);
         return EXIT_USAGE;
     }
