@@ -7,6 +7,7 @@
 #include "bridge/options.h"
 #include "bridge/rcu.h"
 #include "bridge/settings.h"
+#include "bridge/status.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -27,6 +28,7 @@ struct program {
     struct notify notify;
     struct listen_addresses addresses;
     struct metrics *metrics; /* NULL: none */
+    struct status status;
     int signal_fd;
     unsigned opened, started; /* workers */
 };
@@ -184,6 +186,18 @@ static bool open_metrics(struct program *program, struct problem *problem)
     return program->metrics;
 }
 
+static bool open_status(struct program *program, struct problem *problem)
+{
+    const struct options *options = &program->options;
+    const struct status_options status = {
+        .instance = options->instance,
+        .path = options->control,
+        .set_group = options->set_control_group,
+        .group = options->control_group,
+    };
+    return status_open(&program->status, &program->bridge, &program->addresses, &status, problem);
+}
+
 static bool start_workers(struct program *program, struct problem *problem)
 {
     while (program->started < program->opened) {
@@ -218,7 +232,8 @@ static bool start(struct program *program, struct problem *problem)
 {
     raise_descriptors(program);
     return open_signals(program, problem) && open_credentials(program, problem) && open_shared(program, problem) &&
-           open_workers(program, problem) && open_metrics(program, problem) && start_workers(program, problem);
+           open_workers(program, problem) && open_metrics(program, problem) && open_status(program, problem) &&
+           start_workers(program, problem);
 }
 
 /* ---- loop and stop ----------------------------------------------------------------------------------------------- */
@@ -244,6 +259,13 @@ static void tick(struct program *program)
     settings_follow(&program->settings);
 }
 
+static int wait_ms(const struct program *program, int64_t tick_ms)
+{
+    int64_t tick = tick_ms - now_ms(), status = control_server_timeout(&program->status.server);
+    int64_t wait = status >= 0 && status < tick ? status : tick;
+    return wait > 0 ? (int)wait : 0;
+}
+
 static int run(struct program *program)
 {
     int64_t tick_ms = 0;
@@ -252,14 +274,15 @@ static int run(struct program *program)
             tick(program);
             tick_ms = now_ms() + TICK_MS;
         }
-        struct pollfd ready = {.fd = program->signal_fd, .events = POLLIN};
-        int64_t wait = tick_ms - now_ms();
-        if (poll(&ready, 1, wait > 0 ? (int)wait : 0) < 0 && errno != EINTR) {
+        struct pollfd ready[] = {{.fd = program->signal_fd, .events = POLLIN},
+                                 {.fd = program->status.server.epoll_fd, .events = POLLIN}};
+        if (poll(ready, 2, wait_ms(program, tick_ms)) < 0 && errno != EINTR) {
             log_write(&program->bridge.log, LOG_CRITICAL, "cannot wait for events: %s", strerror(errno));
             return 1;
         }
-        if ((ready.revents & POLLIN) && !take_signals(program))
+        if ((ready[0].revents & POLLIN) && !take_signals(program))
             return 0;
+        control_server_run(&program->status.server);
     }
 }
 
@@ -277,6 +300,7 @@ static void drain(struct program *program)
 static void stop(struct program *program)
 {
     struct bridge *bridge = &program->bridge;
+    control_server_close(&program->status.server);
     drain(program);
     metrics_close(program->metrics);
     for (unsigned i = 0; i < program->opened; i++)
@@ -311,8 +335,11 @@ static void fill_bridge(struct program *program)
 
 int main(int argc, char **argv)
 {
-    static struct program program = {.signal_fd = -1, .notify.fd = -1};
+    static struct program program = {
+        .signal_fd = -1, .notify.fd = -1, .status.server = {.listen_fd = -1, .epoll_fd = -1}};
     struct problem problem;
+    for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+        program.status.server.clients[i].fd = -1;
     keep_standard_fds();
     signal(SIGPIPE, SIG_IGN); /* a peer or a log reader that goes away must not take the bridge along */
     options_parse(&program.options, argc, argv);

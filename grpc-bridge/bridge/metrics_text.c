@@ -2,6 +2,7 @@
 #include "bridge/metrics_text.h"
 
 #include "base/table.h"
+#include "bridge/totals.h"
 
 #include <configstream/configstream.h>
 #include <inttypes.h>
@@ -47,21 +48,6 @@ static void seconds(struct page *page, const char *name, uint64_t ns, const char
 }
 
 /* ---- the workers ------------------------------------------------------------------------------------------------- */
-
-static uint64_t of_worker(const struct worker *worker, size_t offset)
-{
-    const char *base = (const char *)&worker->counters;
-    /* relaxed: see COUNT. */
-    return atomic_load_explicit((const _Atomic uint64_t *)(const void *)(base + offset), memory_order_relaxed);
-}
-
-static uint64_t of_all(const struct bridge *bridge, size_t offset)
-{
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < bridge->worker_count; i++)
-        sum += of_worker(&bridge->workers[i], offset);
-    return sum;
-}
 
 static void add_counters(struct page *page, const struct bridge *bridge)
 {

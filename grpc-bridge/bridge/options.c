@@ -5,7 +5,7 @@
 
 #include <argp.h>
 #include <configstream/configstream.h>
-#include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@ enum {
     KEY_LISTEN,
     KEY_METRICS,
     KEY_CONTROL,
+    KEY_CONTROL_GROUP,
     KEY_WORKERS,
     KEY_CERT,
     KEY_CA,
@@ -51,6 +52,7 @@ static const struct argp_option own[] = {
     {"metrics", KEY_METRICS, "HOST:PORT", 0, "Serve /metrics and /healthz by HTTP there (default: localhost:5002; off: "
      "not at all); loopback addresses only", 3},
     {"control", KEY_CONTROL, "SOCKET", 0, "Path of the status socket", 3},
+    {"control-group", KEY_CONTROL_GROUP, "NAME", 0, "Group whose members may use the status socket", 3},
     {"no-unset-source", KEY_NO_UNSET_SOURCE, 0, 0, "Send a snapshot instead of an update that clears a source", 3},
     {"no-reflection", KEY_NO_REFLECTION, 0, 0, "Do not tell which methods there are (gRPC server reflection)", 3},
     {"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
@@ -110,6 +112,17 @@ static void take_user(struct argp_state *state, struct options *options, const c
     if (!found && (text[0] < '0' || text[0] > '9' || *end || number >= (uid_t)-1))
         argp_error(state, "%s: there is no user '%s'; a name or a number is needed", said_by, text);
     options->producer_user = found ? found->pw_uid : (uid_t)number;
+}
+
+static void take_group(struct argp_state *state, struct options *options, const char *text)
+{
+    char *end;
+    const struct group *found = getgrnam(text);
+    unsigned long number = strtoul(text, &end, 10);
+    if (!found && (text[0] < '0' || text[0] > '9' || *end || number >= (gid_t)-1))
+        argp_error(state, "--control-group: there is no group '%s'; a name or a number is needed", text);
+    options->control_group = found ? found->gr_gid : (gid_t)number;
+    options->set_control_group = true;
 }
 
 static void take_listen(struct argp_state *state, struct options *options, const char *text)
@@ -180,6 +193,9 @@ static void finish(struct argp_state *state, struct options *options)
     const char *user = getenv("CONFIGSTREAM_PRODUCER_USER");
     if (options->producer_user == (uid_t)-1 && user && *user)
         take_user(state, options, "CONFIGSTREAM_PRODUCER_USER", user);
+    if (options->set_control_group && !options->control && geteuid() != 0)
+        argp_error(state, "--control-group: the default status socket lies in a directory that only its owner enters; "
+                          "name one elsewhere with --control");
     if (!options->ca != !options->key)
         argp_error(state, "--%s needs --%s, too: CA and key are either both in files of their own or both in --cert",
                    options->ca ? "ca" : "key", options->ca ? "key" : "ca");
@@ -201,6 +217,7 @@ static error_t take(int key, char *text, struct argp_state *state)
     case KEY_LISTEN: take_listen(state, options, text); break;
     case KEY_METRICS: take_metrics(state, options, text); break;
     case KEY_CONTROL: options->control = take_path(state, "control", text); break;
+    case KEY_CONTROL_GROUP: take_group(state, options, text); break;
     case KEY_WORKERS: take_workers(state, options, text); break;
     case KEY_CERT: options->cert = take_path(state, "cert", text); break;
     case KEY_CA: options->ca = take_path(state, "ca", text); break;

@@ -13,6 +13,8 @@ enum { OPTIONS_WORKERS_MAX = 128, REGISTRY_TIME_LEAST_MS = 10, REGISTRY_TIME_MOS
 struct options {
     const char *instance, *arena_path, *control, *metrics; /* metrics "": none */
     uid_t producer_user;                                   /* (uid_t)-1: none */
+    bool set_control_group;
+    gid_t control_group;
     const char *listen[LISTEN_ADDRESSES_MAX];              /* HOST:PORT, as given */
     unsigned listen_count, workers;
     const char *cert, *ca, *key, *token;
