@@ -12,6 +12,7 @@ _configstream_options() {
         unset) echo --source ;;
         watch) echo --prefix --count --timeout --live ;;
         wait) echo --timeout ;;
+        status) echo --bridge ;;
     esac
 }
 
@@ -19,7 +20,7 @@ _configstream_options() {
 _configstream_takes_value() {
     case $1 in
         --instance | --arena-path | --producer-user | --control | --color | --log-level) ;;
-        --value-json | --file | --prefix | --count | --timeout) ;;
+        --value-json | --file | --prefix | --count | --timeout | --bridge) ;;
         --source) [[ $2 != get ]] ;;
         *) return 1 ;;
     esac
@@ -57,7 +58,7 @@ _configstream_files() {
 _configstream_value() {
     case $1 in
         --instance) _configstream_instances "$2" ;;
-        --arena-path | --control | --file) _configstream_files "$2" ;;
+        --arena-path | --control | --file | --bridge) _configstream_files "$2" ;;
         --producer-user) mapfile -t COMPREPLY < <(compgen -u -- "$2") ;;
         --color) _configstream_offer "$2" auto always never ;;
         --log-level) _configstream_offer "$2" trace debug info warn error critical off ;;

@@ -87,10 +87,14 @@ static const struct topic topics[] = {
      "\n"
      "With --json: {\"instance\",\"sequence\",\"settings\"}.\n",
      "0 ok, 1 other failure, 2 usage, 7 timeout"},
-    {"status", "status",
+    {"status", "status [--bridge SOCKET]",
      "Print the state of the arena and of its producer",
      "The state is running (the heartbeat moves), stalled (the lock is held, without a beat),\n"
      "dead, closed (a clean stop) or superseded; a daemon that starts shows starting.\n"
+     "A bridge (configstream-bridge) that may be asked adds its streams and remote agents.\n"
+     "\n"
+     "  --bridge SOCKET  The bridge's status socket (default: where bridges make it)\n"
+     "\n"
      "With --json: one object; relay and bridge are null where there are none.\n",
      "0 ok, 1 other failure, 2 usage, 4 no such instance, 5 producer\ndown (everything is printed all the same)"},
     {"reload", "reload",

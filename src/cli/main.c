@@ -10,7 +10,7 @@ const struct command cli_commands[] = {
     {"unset", OPTION_SOURCE_NAME, 1, 1, command_unset},
     {"watch", OPTION_PREFIX | OPTION_COUNT | OPTION_TIMEOUT | OPTION_LIVE, 0, 0, command_watch},
     {"wait", OPTION_TIMEOUT, 0, 0, command_wait},
-    {"status", 0, 0, 0, command_status},
+    {"status", OPTION_BRIDGE, 0, 0, command_status},
     {"reload", 0, 0, 0, command_reload},
     {"destroy", 0, 0, 0, command_destroy},
     {"help", 0, 0, 1, command_help},

@@ -125,6 +125,7 @@ static bool take_path(const char *option, const char *text, const char **out)
 
 static bool take_arena(struct cli *cli, const char *text) { return take_path("--arena-path", text, &cli->arena_path); }
 static bool take_control(struct cli *cli, const char *text) { return take_path("--control", text, &cli->control); }
+static bool take_bridge(struct cli *cli, const char *text) { return take_path("--bridge", text, &cli->bridge); }
 static bool take_file(struct cli *cli, const char *text) { return take_path("--file", text, &cli->file); }
 static bool take_json(struct cli *cli, const char *text) { (void)text; return cli->json = true; }
 static bool take_source_flag(struct cli *cli, const char *text) { (void)text; return cli->show_source = true; }
@@ -156,6 +157,7 @@ static const struct option known[] = {
     {"live", OPTION_LIVE, false, take_live},
     {"show-secrets", OPTION_SHOW_SECRETS, false, take_show_secrets},
     {"keys", OPTION_KEYS, false, take_keys},
+    {"bridge", OPTION_BRIDGE, true, take_bridge},
     {"value-json", OPTION_VALUE_JSON, true, take_value_json},
     {"file", OPTION_FILE, true, take_file},
     {"prefix", OPTION_PREFIX, true, take_prefix},

@@ -39,7 +39,8 @@ enum {
     OPTION_PREFIX = 1u << 7,
     OPTION_COUNT = 1u << 8,
     OPTION_TIMEOUT = 1u << 9,
-    OPTION_KEYS = 1u << 10
+    OPTION_KEYS = 1u << 10,
+    OPTION_BRIDGE = 1u << 11
 };
 
 /* --color */
@@ -49,7 +50,7 @@ enum { OPERANDS_MAX = 2 };
 
 struct cli {
     const struct command *command;
-    const char *instance, *arena_path, *control;
+    const char *instance, *arena_path, *control, *bridge;
     uid_t producer_user; /* (uid_t)-1: none */
     bool json, show_source, all_sources, live, show_secrets, only_keys;
     enum cli_colour colour;

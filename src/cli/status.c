@@ -1,4 +1,5 @@
 /* cli/status.c: status and destroy.  SPDX-License-Identifier: Apache-2.0 */
+#include "cli/bridge.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/say.h"
@@ -46,7 +47,7 @@ static json_t *counters_json(const cfgs_reader_info *info)
     return counters;
 }
 
-static void print_json(const struct cli *cli, const cfgs_reader_info *info)
+static void print_json(const struct cli *cli, const cfgs_reader_info *info, const control_response *bridge)
 {
     char layout[32];
     snprintf(layout, sizeof layout, "%u.%u", info->layout_major, info->layout_minor);
@@ -67,7 +68,7 @@ static void print_json(const struct cli *cli, const cfgs_reader_info *info)
     output_add(object, "ring", ring_json(info));
     output_add(object, "counters", counters_json(info));
     output_add(object, "relay", json_null());
-    output_add(object, "bridge", json_null());
+    output_add(object, "bridge", bridge_json(bridge));
     output_line(object);
 }
 
@@ -83,7 +84,7 @@ static void print_text_line(const char *text)
     putchar('\n');
 }
 
-static void print_text(const struct cli *cli, const cfgs_reader_info *info)
+static void print_text(const struct cli *cli, const cfgs_reader_info *info, const control_response *bridge)
 {
     printf("instance    %s\n", cli->instance);
     fputs("state       ", stdout);
@@ -105,6 +106,7 @@ static void print_text(const struct cli *cli, const cfgs_reader_info *info)
     printf("reloads     %" PRIu64 " ok, %" PRIu64 " failed\n", info->counters.reloads_ok, info->counters.reloads_failed);
     fputs("control     ", stdout);
     print_text_line(info->control_path[0] ? info->control_path : "none");
+    bridge_print(bridge);
 }
 
 enum exit_code command_status(struct cli *cli)
@@ -116,10 +118,12 @@ enum exit_code command_status(struct cli *cli)
         return status;
     status = session_look(cli, reader, &info);
     if (status == EXIT_OK) {
+        control_response *bridge = bridge_ask(cli, &info);
         if (cli->json)
-            print_json(cli, &info);
+            print_json(cli, &info, bridge);
         else
-            print_text(cli, &info);
+            print_text(cli, &info, bridge);
+        configstream__control__response__free_unpacked(bridge, NULL);
         if (!session_is_up(info.state))
             status = EXIT_PRODUCER_DOWN;
     }

@@ -9,6 +9,9 @@
 /** Longest a daemon may take for one step of an exchange. */
 enum { CONTROL_ANSWER_SECONDS = 60 };
 
+/** As `trusted`: whoever serves there; for requests that give nothing away. */
+#define CONTROL_TRUST_ANYONE ((uid_t)-2)
+
 enum control_call_result {
     CONTROL_ANSWERED,
     CONTROL_UNREACHABLE, /* nobody listens there, or it went away */
