@@ -75,7 +75,9 @@ bool limit_parse(const struct limit_row *row, const char *text, int64_t *out)
 
 static void print_duration(int64_t ms, char to[LIMIT_TEXT_BYTES])
 {
-    if (ms % 60000 == 0 && ms)
+    if (ms % 3600000 == 0 && ms)
+        snprintf(to, LIMIT_TEXT_BYTES, "%" PRId64 "h", ms / 3600000);
+    else if (ms % 60000 == 0 && ms)
         snprintf(to, LIMIT_TEXT_BYTES, "%" PRId64 "m", ms / 60000);
     else if (ms % 1000 == 0)
         snprintf(to, LIMIT_TEXT_BYTES, "%" PRId64 "s", ms / 1000);

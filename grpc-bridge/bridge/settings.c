@@ -37,20 +37,28 @@ void settings_init(struct settings *settings, struct bridge *bridge, const struc
 
 /* ---- one setting ------------------------------------------------------------------------------------------------- */
 
-static bool is_configured(const struct settings *settings, const char *key)
+/* The producer may be rebuilding: that a setting is not there is only what NOT_FOUND says. */
+static bool is_found(struct settings *settings, int result)
 {
-    bool configured;
-    return cfgs_get_configured(settings->reader, key, &configured) == CFGS_OK && configured;
+    if (result != CFGS_OK && result != CFGS_ERR_NOT_FOUND)
+        settings->uncertain = true;
+    return result == CFGS_OK;
 }
 
-static bool is_there(const struct settings *settings, const char *key)
+static bool is_configured(struct settings *settings, const char *key)
+{
+    bool configured;
+    return is_found(settings, cfgs_get_configured(settings->reader, key, &configured)) && configured;
+}
+
+static bool is_there(struct settings *settings, const char *key)
 {
     int source;
-    return cfgs_get_source(settings->reader, key, &source) == CFGS_OK;
+    return is_found(settings, cfgs_get_source(settings->reader, key, &source));
 }
 
 /* The newer name counts where both say something; a default says less than what somebody configured.  NULL: neither. */
-static const char *choose(const struct settings *settings, const char *newer, const char *older)
+static const char *choose(struct settings *settings, const char *newer, const char *older)
 {
     if (is_configured(settings, newer))
         return newer;
@@ -96,7 +104,7 @@ static bool read_number(struct settings *settings, unsigned place, const struct 
         complain(settings, place, key, words[row->kind]);
         return false;
     }
-    if (result != CFGS_OK)
+    if (!is_found(settings, result))
         return false;
     if (found < row->low || found > row->high) {
         char text[128], low[LIMIT_TEXT_BYTES], high[LIMIT_TEXT_BYTES];
@@ -138,7 +146,7 @@ static void follow_limit(struct settings *settings, unsigned at)
         changed = value != row->initial;
         value = row->initial;
     }
-    if (!changed)
+    if (!changed || settings->uncertain)
         return;
     limit_set(limits, row, value);
     tell(settings, key ? key : newer, row->kind, value);
@@ -153,9 +161,10 @@ static void follow_time(struct settings *settings, unsigned place, const char *n
     const char *key = choose(settings, newer, older);
     int64_t found = key ? *value : initial;
     bool changed = key ? read_number(settings, place, &row, key, &found) : found != *value;
+    if (!changed || settings->uncertain)
+        return;
     *value = found;
-    if (changed)
-        tell(settings, key ? key : newer, LIMIT_MS, found);
+    tell(settings, key ? key : newer, LIMIT_MS, found);
 }
 
 static void follow_enabled(struct settings *settings, bool *enabled)
@@ -165,12 +174,13 @@ static void follow_enabled(struct settings *settings, bool *enabled)
     int result = key ? cfgs_get_bool(settings->reader, key, &found) : CFGS_OK;
     if (result == CFGS_ERR_KIND)
         complain(settings, BAD_ENABLED, key, "neither true nor false");
-    if (result != CFGS_OK)
+    if (result == CFGS_ERR_KIND || !is_found(settings, result) || settings->uncertain)
         return;
     settings->bad[BAD_ENABLED] = 0;
-    if (found != *enabled)
-        log_write(&settings->bridge->log, LOG_INFO, "setting %s: now %s", key ? key : "remote_agent.registry.enabled",
-                  found ? "true" : "false");
+    if (found == *enabled)
+        return;
+    log_write(&settings->bridge->log, LOG_INFO, "setting %s: now %s", key ? key : "remote_agent.registry.enabled",
+              found ? "true" : "false");
     *enabled = found;
 }
 
@@ -252,10 +262,11 @@ void settings_follow(struct settings *settings)
     /* Without a first snapshot nothing says anything; that of an arena that went holds until another one comes. */
     if (!is_news(settings) || cfgs_view_begin(settings->reader, &view) != CFGS_OK)
         return;
-    settings->read = true;
+    settings->uncertain = false;
     settings->sequence = settings->info.sequence;
     memcpy(settings->instance_id, settings->info.instance_id, sizeof settings->instance_id);
     read_all(settings);
+    settings->read = !settings->uncertain;
 }
 
 void settings_close(struct settings *settings)

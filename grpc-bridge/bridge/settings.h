@@ -19,6 +19,7 @@ struct settings {
     uint64_t sequence;   /* as last read */
     char instance_id[37];
     bool read;
+    bool uncertain; /* something could not be read just now: all is read again at the next tick */
     char bad_level[66]; /* the log_level that names none, as far as it was complained about */
     uint64_t bad[LIMIT_COUNT_OF_ALL + 3]; /* the ID of the value that was complained about */
 };
