@@ -14,9 +14,6 @@ extern cfgs_publisher *publisher;
 void scene_begin(void);
 void scene_end(void);
 
-/** As the worker does when the arena has news. */
-void scene_look(void);
-
 /** A new session. */
 void scene_register(char session[SESSION_ID_BYTES]);
 /** All sessions are over from now on; no_longer_enabled: there is no registry any more. */
