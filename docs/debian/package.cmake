@@ -56,4 +56,19 @@ The daemon configstreamd resolves defaults, files, environment and changes at
 run time into one view, and publishes it to every process of the host. The
 command configstream reads, watches and changes it.")
 
+if(TARGET configstream-bridge)
+  list(APPEND CPACK_COMPONENTS_ALL configstream-bridge)
+endif()
+set(CPACK_DEBIAN_CONFIGSTREAM-BRIDGE_PACKAGE_NAME configstream-bridge)
+set(CPACK_DEBIAN_CONFIGSTREAM-BRIDGE_PACKAGE_SECTION admin)
+set(CPACK_DEBIAN_CONFIGSTREAM-BRIDGE_PACKAGE_DEPENDS
+    "configstream (= ${PROJECT_VERSION}), libconfigstream0 (= ${PROJECT_VERSION}), adduser")
+set(CPACK_DEBIAN_CONFIGSTREAM-BRIDGE_PACKAGE_CONTROL_EXTRA postinst prerm postrm)
+list(TRANSFORM CPACK_DEBIAN_CONFIGSTREAM-BRIDGE_PACKAGE_CONTROL_EXTRA PREPEND ${CMAKE_CURRENT_LIST_DIR}/bridge/)
+set(CPACK_COMPONENT_CONFIGSTREAM-BRIDGE_DESCRIPTION
+"configuration from shared memory (gRPC bridge)
+The daemon configstream-bridge serves the configuration that configstreamd
+publishes on this host to remote agents, which register and then get a
+snapshot and every change, over gRPC with mutual TLS.")
+
 include(CPack)
