@@ -10,7 +10,7 @@ struct rate {
 static struct rate rate_of(enum abuse_kind kind, uint32_t streams_max)
 {
     switch (kind) {
-    case ABUSE_FRAMES: return (struct rate){20000, 10000}; /* a snapshot's WINDOW_UPDATEs come in thousands */
+    case ABUSE_FRAMES: return (struct rate){20000, 10000};
     case ABUSE_SETTINGS: return (struct rate){50, 1};      /* grpc-go grows its window by them */
     case ABUSE_RESETS: return (struct rate){2 * streams_max, 100}; /* a proxy that loses all its clients at once */
     default: return (struct rate){100, 10};
@@ -26,6 +26,12 @@ bool abuse_note(struct abuse *abuse, enum abuse_kind kind, int64_t now_ms, uint3
     abuse->buckets[kind].looked_ms = now_ms;
     abuse->buckets[kind].thousandths = level + 1000;
     return level + 1000 <= rate.burst * 1000;
+}
+
+void abuse_expect_windows(struct abuse *abuse)
+{
+    uint32_t *level = &abuse->buckets[ABUSE_FRAMES].thousandths;
+    *level -= *level < 2000 ? *level : 2000;
 }
 
 bool abuse_ping(struct abuse *abuse, int64_t now_ms, int64_t interval_ms)

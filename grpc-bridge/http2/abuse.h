@@ -38,6 +38,9 @@ bool abuse_ping(struct abuse *abuse, int64_t now_ms, int64_t interval_ms);
 /** HEADERS or DATA went out: a client may ask for our pulse again, to measure bandwidth. */
 void abuse_forgive_pings(struct abuse *abuse);
 
+/** DATA went out: a client answers it by opening the windows of stream and connection, as fast as we send. */
+void abuse_expect_windows(struct abuse *abuse);
+
 /** For the GOAWAY's debug data and the log. */
 const char *abuse_name(enum abuse_kind kind);
 

@@ -206,7 +206,10 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
             stop_client(session, connection, stream);
         break;
-    case NGHTTP2_DATA: abuse_forgive_pings(&connection->abuse); break;
+    case NGHTTP2_DATA:
+        abuse_forgive_pings(&connection->abuse);
+        abuse_expect_windows(&connection->abuse);
+        break;
     case NGHTTP2_RST_STREAM:
         /* Deadlines and answers that came early are no fault of the peer's. */
         if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR && frame->rst_stream.error_code != NGHTTP2_CANCEL)

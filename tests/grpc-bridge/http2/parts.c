@@ -217,6 +217,19 @@ Test(http2_abuse, kinds_have_buckets_of_their_own)
     cr_expect(abuse_note(&abuse, ABUSE_FRAMES, 1000, 10));
 }
 
+Test(http2_abuse, windows_opened_for_what_was_sent_are_borne_at_any_rate)
+{
+    struct abuse abuse = {0};
+    for (int i = 0; i < 100000; i++) {
+        abuse_expect_windows(&abuse);
+        cr_assert(abuse_note(&abuse, ABUSE_FRAMES, 1000, 10));
+        cr_assert(abuse_note(&abuse, ABUSE_FRAMES, 1000, 10));
+    }
+    for (int i = 0; i < 20000 - 2; i++)
+        cr_assert(abuse_note(&abuse, ABUSE_FRAMES, 1000, 10));
+    cr_expect_not(abuse_note(&abuse, ABUSE_FRAMES, 1000, 10), "but what was sent earns nothing for later");
+}
+
 Test(http2_abuse, the_third_strike_of_pings_is_one_too_many)
 {
     struct abuse abuse = {0};
