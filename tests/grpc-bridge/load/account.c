@@ -21,19 +21,27 @@ struct scenario {
     struct peer_options options;
 };
 
+#define WINDOW(...) {.set_window = true, .window = __VA_ARGS__}
+
 static const struct scenario scenarios[] = {
     {.name = "one stream, nothing read", .streams = 1, .updates = 1200},
     {.name = "one stream, read now and then", .streams = 1, .updates = 1200, .reads = true},
     {.name = "a hundred streams, nothing read", .streams = 100, .updates = 300},
     {.name = "a hundred streams, read now and then", .streams = 100, .updates = 300, .reads = true},
-    {.name = "windows of 100 bytes, nothing read", .streams = STREAMS_MAX, .updates = 50, .options = {true, 100, false}},
+    {.name = "windows of 1,024 bytes, nothing read", .streams = 100, .updates = 300, .options = WINDOW(1024)},
+    {.name = "windows of 1,024 bytes, read now and then", .streams = 100, .updates = 300, .reads = true,
+     .options = WINDOW(1024)},
+    /* With smaller ones all must be told that all was read, or no frame may be sent that would not cost too much. */
+    {.name = "windows of 100 bytes, nothing read", .streams = STREAMS_MAX, .updates = 50,
+     .options = WINDOW(100, .eager = true)},
     {.name = "windows of 100 bytes, read now and then", .streams = STREAMS_MAX, .updates = 50, .reads = true,
-     .options = {true, 100, false}},
+     .options = WINDOW(100, .eager = true)},
     {.name = "windows of 255 bytes, read now and then", .streams = 50, .updates = 300, .reads = true,
-     .options = {true, 255, false}},
-    {.name = "a connection window of 64 KiB, nothing read", .streams = 20, .updates = 300, .options = {false, 0, true}},
+     .options = WINDOW(255, .eager = true)},
+    {.name = "a connection window of 64 KiB, nothing read", .streams = 20, .updates = 300,
+     .options = {.keep_connection_window = true}},
     {.name = "a connection window of 64 KiB, read now and then", .streams = 20, .updates = 300, .reads = true,
-     .options = {false, 0, true}},
+     .options = {.keep_connection_window = true}},
 };
 
 /* Frames of a stream that came and were not read, oldest first. */
@@ -184,6 +192,7 @@ static void many_calls(struct swarm *swarm, uint16_t port)
 int main(void)
 {
     struct bridge_process bridge;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     publisher = producer_open(RING_SLOTS);
     publish_load(publisher, 3, 10);
     bridge_start(&bridge, &(struct bridge_options){.instance = test_instance()});

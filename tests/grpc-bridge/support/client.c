@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ static uint8_t read_buffer[READ_BYTES];
 struct swarm *swarm_new(const char *certificate_file, const char *token)
 {
     struct swarm *swarm = need(calloc(1, sizeof *swarm));
+    signal(SIGPIPE, SIG_IGN); /* the other side may end whenever it likes */
     swarm->epoll = epoll_create1(EPOLL_CLOEXEC);
     swarm->tls = SSL_CTX_new(TLS_client_method());
     REQUIRE(swarm->epoll >= 0 && swarm->tls != NULL, "no epoll or no TLS context");
@@ -137,6 +139,15 @@ static void stream_end(struct stream *stream, int64_t reset)
 
 /* ---- HTTP/2 ------------------------------------------------------------------------------------------------------ */
 
+/* Bytes of a stream were read. */
+static int give_window(const struct peer *peer, int32_t id, size_t length)
+{
+    if (!peer->options.eager)
+        return nghttp2_session_consume(peer->session, id, length);
+    int result = nghttp2_session_consume_connection(peer->session, length);
+    return result == 0 ? nghttp2_submit_window_update(peer->session, 0, id, (int32_t)length) : result;
+}
+
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t length, void *user)
 {
     (void)flags, (void)user;
@@ -145,7 +156,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         return nghttp2_session_consume(session, id, length);
     if (stream->holding)
         stream->held += length;
-    else if (nghttp2_session_consume(session, id, length) != 0)
+    else if (give_window(stream->peer, id, length) != 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     take_bytes(stream, data, length);
     return 0;
@@ -464,7 +475,7 @@ void stream_grant(struct stream *stream, size_t bytes)
     if (granted == 0 || stream->ended)
         return;
     stream->held -= granted;
-    REQUIRE(nghttp2_session_consume(stream->peer->session, stream->id, granted) == 0, "consume");
+    REQUIRE(give_window(stream->peer, stream->id, granted) == 0, "a stream's window");
     peer_flush(stream->peer);
 }
 

@@ -77,7 +77,10 @@ void subscriber_free(struct subscriber *subscriber)
 
 bool subscriber_began(const struct subscriber *subscriber)
 {
-    return subscriber->stream != NULL && subscriber->stream->messages > 0;
+    if (subscriber->stream == NULL)
+        return false;
+    subscriber_well(subscriber);
+    return subscriber->stream->messages > 0;
 }
 
 bool subscriber_at(const struct subscriber *subscriber, uint64_t sequence)
