@@ -30,6 +30,13 @@ const char *call_session_id(const struct call *call) { return call->session_id; 
 void call_begin(struct call *call) { call->begun = true; }
 void call_resume(struct call *call) { call->resumed++; }
 
+void call_add_metadata(struct call *call, const char *name, const char *value)
+{
+    cr_assert(!call->begun, "metadata goes out with the beginning");
+    snprintf(call->metadata[0], sizeof call->metadata[0], "%s", name);
+    snprintf(call->metadata[1], sizeof call->metadata[1], "%s", value);
+}
+
 void call_fail(struct call *call, enum grpc_status status, const char *format, ...)
 {
     if (call->over)

@@ -219,6 +219,28 @@ Test(stream, is_counted_while_it_is_open_and_known_to_the_registry)
     cr_expect_eq(COUNTED(subscribers), 0);
 }
 
+/* interfaces: a relay refuses a path that holds itself */
+Test(stream, names_the_arena_it_comes_from)
+{
+    change(1);
+    struct call *call = subscribe();
+    cr_expect_str_eq(call->metadata[0], "configstream-path");
+    cr_expect_str_eq(call->metadata[1], status_of(worker.reader).instance_id);
+    fake_close(call);
+}
+
+Test(stream, names_no_arena_while_there_is_none)
+{
+    cfgs_reader *reader = worker.reader;
+    worker.reader = NULL;
+    struct call *call = subscribe();
+    cr_expect_str_eq(call->metadata[0], "");
+    cr_expect_eq(fake_pull(call, PLENTY, 0), 0);
+    service_stream_tick(&worker);
+    fake_close(call);
+    worker.reader = reader;
+}
+
 /* ---- order ------------------------------------------------------------------------------------------------------- */
 
 Test(stream, begins_with_a_snapshot_and_goes_on_with_every_update)
