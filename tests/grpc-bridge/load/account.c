@@ -92,6 +92,8 @@ static void read_frames(struct ledger *ledger, size_t count)
 {
     size_t bytes = 0;
     count = count < ledger->count ? count : ledger->count;
+    if (count == 0)
+        return;
     for (size_t i = 0; i < count; i++) {
         bytes += ledger->lengths[i];
         cost -= cost_of(ledger->lengths[i]);
