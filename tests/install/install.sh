@@ -82,6 +82,18 @@ diff <(help_options <"$scratch/help") <(page_options "$scratch/usr/share/man/man
 diff <("$scratch/usr/sbin/configstreamd" --help | help_options) <(page_options "$scratch/usr/share/man/man8/configstreamd.8") ||
   fail "configstreamd(8) and --help differ: < in the help, > in the page"
 
+bridge=$scratch/usr/sbin/configstream-bridge
+if [ -e "$bridge" ]; then
+  "$bridge" --help >>"$scratch/help"
+  diff <("$bridge" --help | help_options) <(page_options "$scratch/usr/share/man/man8/configstream-bridge.8") ||
+    fail "configstream-bridge(8) and --help differ: < in the help, > in the page"
+  for file in lib/systemd/system/configstream-bridge.service lib/systemd/system/configstream-bridge@.service \
+    lib/sysusers.d/configstream-bridge.conf share/configstream/proto/datadog/api/v1/api.proto \
+    share/bash-completion/completions/configstream-bridge share/zsh/site-functions/_configstream-bridge; do
+    [ -s "$scratch/usr/$file" ] || fail "no $file"
+  done
+fi
+
 for file in lib/systemd/system/configstreamd.service lib/systemd/system/configstreamd@.service \
   lib/sysusers.d/configstream.conf lib/tmpfiles.d/configstream.conf etc/configstream/datadog.yaml \
   share/configstream/defaults.yaml share/configstream/control.proto \
@@ -101,7 +113,10 @@ for unit in "$scratch"/usr/lib/systemd/system/*.service; do
   sed "s|=$prefix/|=$scratch/usr/|" "$unit" >"$scratch/units/${unit##*/}"
 done
 if command -v systemd-analyze >/dev/null; then
-  systemd-analyze verify --man=no "$scratch/units/configstreamd.service" "$scratch/units/configstreamd@edge.service" \
+  for unit in "$scratch"/units/*@.service; do
+    cp "$unit" "${unit%@.service}@edge.service"
+  done
+  systemd-analyze verify --man=no $(ls "$scratch"/units/*.service | grep -v '@\.service$') \
     >"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "systemd-analyze verify"; }
 fi
 # Every option a unit gives is one the daemon has.
