@@ -16,7 +16,7 @@ enum { SMALL = 256, BUDGET = 25600, STREAMS_MAX = 400, RING_SLOTS = 4096, REFRES
 
 struct scenario {
     const char *name;
-    unsigned streams, updates;
+    unsigned streams, rounds, least, spread; /* updates of each round: one and `least`, and up to `spread` more */
     bool reads; /* now and then, a few frames of some streams; otherwise nothing before the end */
     struct peer_options options;
 };
@@ -24,24 +24,29 @@ struct scenario {
 #define WINDOW(...) {.set_window = true, .window = __VA_ARGS__}
 
 static const struct scenario scenarios[] = {
-    {.name = "one stream, nothing read", .streams = 1, .updates = 1200},
-    {.name = "one stream, read now and then", .streams = 1, .updates = 1200, .reads = true},
-    {.name = "a hundred streams, nothing read", .streams = 100, .updates = 300},
-    {.name = "a hundred streams, read now and then", .streams = 100, .updates = 300, .reads = true},
-    {.name = "windows of 1,024 bytes, nothing read", .streams = 100, .updates = 300, .options = WINDOW(1024)},
-    {.name = "windows of 1,024 bytes, read now and then", .streams = 100, .updates = 300, .reads = true,
+    {.name = "one stream, nothing read", .streams = 1, .rounds = 1200},
+    {.name = "one stream, read now and then", .streams = 1, .rounds = 1200, .reads = true},
+    {.name = "a hundred streams, nothing read", .streams = 100, .rounds = 300},
+    {.name = "a hundred streams, read now and then", .streams = 100, .rounds = 300, .reads = true},
+    {.name = "windows of 1,024 bytes, nothing read", .streams = 100, .rounds = 300, .options = WINDOW(1024)},
+    {.name = "windows of 1,024 bytes, read now and then", .streams = 100, .rounds = 300, .reads = true,
      .options = WINDOW(1024)},
     /* With smaller ones all must be told that all was read, or no frame may be sent that would not cost too much. */
-    {.name = "windows of 100 bytes, nothing read", .streams = STREAMS_MAX, .updates = 50,
+    {.name = "windows of 100 bytes, nothing read", .streams = STREAMS_MAX, .rounds = 50,
      .options = WINDOW(100, .eager = true)},
-    {.name = "windows of 100 bytes, read now and then", .streams = STREAMS_MAX, .updates = 50, .reads = true,
+    {.name = "windows of 100 bytes, read now and then", .streams = STREAMS_MAX, .rounds = 50, .reads = true,
      .options = WINDOW(100, .eager = true)},
-    {.name = "windows of 255 bytes, read now and then", .streams = 50, .updates = 300, .reads = true,
+    {.name = "windows of 255 bytes, read now and then", .streams = 50, .rounds = 300, .reads = true,
      .options = WINDOW(255, .eager = true)},
-    {.name = "a connection window of 64 KiB, nothing read", .streams = 20, .updates = 300,
+    {.name = "a connection window of 64 KiB, nothing read", .streams = 20, .rounds = 300,
      .options = {.keep_connection_window = true}},
-    {.name = "a connection window of 64 KiB, read now and then", .streams = 20, .updates = 300, .reads = true,
+    {.name = "a connection window of 64 KiB, read now and then", .streams = 20, .rounds = 300, .reads = true,
      .options = {.keep_connection_window = true}},
+    /* About as much as a frame holds: what ends it may be cut anywhere. */
+    {.name = "bursts that fill a frame, nothing read", .streams = 1, .rounds = 6000, .least = 236, .spread = 16,
+     .options = WINDOW(INT32_MAX)},
+    {.name = "bursts that fill a frame, read now and then", .streams = 10, .rounds = 300, .least = 236, .spread = 16,
+     .reads = true},
 };
 
 /* Frames of a stream that came and were not read, oldest first. */
@@ -105,12 +110,18 @@ static void read_frames(struct ledger *ledger, size_t count)
 
 /* ---- one scenario ------------------------------------------------------------------------------------------------ */
 
-static void publish_small(unsigned i)
+static void publish_small(unsigned count)
 {
-    char key[32], text[32];
-    snprintf(key, sizeof key, "account.%u", i % 8);
-    snprintf(text, sizeof text, "%" PRIu64, random_next(&seed));
-    publish_text(publisher, key, text, CFGS_SOURCE_CLI);
+    cfgs_batch *batch;
+    OK(cfgs_batch_begin(publisher, &batch));
+    for (unsigned i = 0; i < count; i++) {
+        char key[32], text[32];
+        snprintf(key, sizeof key, "account.%u", i);
+        int length = snprintf(text, sizeof text, "%" PRIu64, random_next(&seed));
+        cfgs_setting setting = setting_of(key, cfgs_value_string(text, (size_t)length), CFGS_SOURCE_CLI);
+        OK(cfgs_batch_set(batch, &setting, CFGS_SOURCE_NONE));
+    }
+    OK(cfgs_batch_commit(batch, NULL));
 }
 
 static void read_some(const struct scenario *scenario)
@@ -159,8 +170,8 @@ static void play(const struct scenario *scenario, struct swarm *swarm, uint16_t 
 {
     cost = worst = frames = small_frames = 0;
     open_streams(scenario, swarm, port);
-    for (unsigned i = 0; i < scenario->updates; i++) {
-        publish_small(i);
+    for (unsigned i = 0; i < scenario->rounds; i++) {
+        publish_small(1 + scenario->least + (unsigned)(random_next(&seed) % (1 + scenario->spread)));
         SWARM_UNTIL(swarm, subscriber_at(neighbour, cfgs_publisher_sequence(publisher)));
         if (scenario->reads)
             read_some(scenario);
@@ -184,7 +195,7 @@ static void many_calls(struct swarm *swarm, uint16_t port)
         SWARM_UNTIL(swarm, call->ended);
         REQUIRE(call->status == 0, "refresh %u: status %d %s", i, call->status, call->message);
     }
-    publish_small(0);
+    publish_small(1);
     SWARM_UNTIL(swarm, subscriber_at(subscriber, cfgs_publisher_sequence(publisher)));
     printf("%d calls beside a stream: all answered\n", REFRESHES);
     peer_close(subscriber->peer, "the scenario is over");
