@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { BACKLOG = 4096 };
@@ -47,7 +48,6 @@ static bool is_known(const struct listen_addresses *addresses, const struct addr
 
 static bool add_all(struct listen_addresses *addresses, const struct addrinfo *found)
 {
-    addresses->names++;
     for (; found; found = found->ai_next) {
         if ((found->ai_family != AF_INET && found->ai_family != AF_INET6) || is_known(addresses, found))
             continue;
@@ -60,22 +60,42 @@ static bool add_all(struct listen_addresses *addresses, const struct addrinfo *f
     return true;
 }
 
+/* 0, or what getaddrinfo() says; `fits` is false when there are more addresses than places. */
+static int look_up(struct listen_addresses *addresses, const char *host, const char *port, bool *fits)
+{
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    int error = getaddrinfo(host, port, &hints, &found);
+    if (error)
+        return error;
+    *fits = add_all(addresses, found) && *fits;
+    freeaddrinfo(found);
+    return 0;
+}
+
+/* localhost is both families, whatever a host's files make of it (RFC 6761). */
+static int look_up_name(struct listen_addresses *addresses, const char *host, const char *port, bool *fits)
+{
+    addresses->names++;
+    if (strcasecmp(host, "localhost") != 0)
+        return look_up(addresses, host, port, fits);
+    int error = look_up(addresses, "127.0.0.1", port, fits);
+    return error ? error : look_up(addresses, "::1", port, fits);
+}
+
 bool listen_resolve(struct listen_addresses *addresses, const char *option, const char *text, struct problem *problem)
 {
     char host[LISTEN_HOST_BYTES];
     const char *port;
+    bool fits = true;
     if (!split(text, host, &port))
         return problem_set(problem, "%s: '%s' is not HOST:PORT, such as localhost:5001, 0.0.0.0:5001 or [::1]:5001",
                            option, text);
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found = NULL;
-    int error = getaddrinfo(host, port, &hints, &found);
+    int error = look_up_name(addresses, host, port, &fits);
     if (error)
         return problem_set(problem, "%s: there is no address for '%s': %s; give one as a number", option, host,
                            error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
-    bool ok = add_all(addresses, found);
-    freeaddrinfo(found);
-    return ok || problem_set(problem, "%s: '%s' makes more than %d addresses to listen on; name fewer", option, text,
-                             LISTEN_ADDRESSES_MAX);
+    return fits || problem_set(problem, "%s: '%s' makes more than %d addresses to listen on; name fewer", option, text,
+                               LISTEN_ADDRESSES_MAX);
 }
 
 bool listen_is_loopback(const struct listen_address *address)

@@ -41,7 +41,8 @@ as() {
 install_packages() { quietly in_tree apt-get install -y --no-install-recommends "$@"; }
 
 # Only processes of the test are in its namespace.
-daemon_pid() { cat /proc/[0-9]*/stat 2>/dev/null | sed -n 's/ (configstreamd).*//p'; }
+pid_of() { cat /proc/[0-9]*/stat 2>/dev/null | sed -n "s/ ($1).*//p"; }
+daemon_pid() { pid_of configstreamd; }
 
 # What a command prints, and that it fails with this status.
 expect_failure() {
@@ -82,13 +83,13 @@ check_packages() {
   for deb in "$scratch"/build/*.deb; do
     dpkg-deb -x "$deb" "$scratch/unpacked"
   done
-  for file in usr/bin/configstream usr/sbin/configstreamd usr/lib/x86_64-linux-gnu/libconfigstream.so.0; do
+  for file in usr/bin/configstream usr/sbin/configstreamd usr/sbin/configstream-bridge usr/lib/x86_64-linux-gnu/libconfigstream.so.0; do
     [ -e "$scratch/unpacked/$file" ] || [ "$(dpkg --print-architecture)" != amd64 ] || fail "no $file"
   done
   while read -r file; do
     ! readelf -d "$file" | grep -E 'RPATH|RUNPATH' || fail "$file has a library path of its own"
     [[ "$(readelf -S "$file")" != *.debug_info* ]] || fail "$file is not stripped"
-  done < <(find "$scratch/unpacked/usr" -type f \( -name 'configstream' -o -name configstreamd -o -name '*.so.*' \) -perm -u+r \
+  done < <(find "$scratch/unpacked/usr" -type f \( -name 'configstream' -o -name configstreamd -o -name configstream-bridge -o -name '*.so.*' \) -perm -u+r \
              -exec sh -c 'head -c 4 "$1" | grep -q ELF' sh {} \; -print)
   if command -v lintian >/dev/null; then
     quietly lintian --allow-root --fail-on error "$scratch"/build/*.deb
@@ -155,6 +156,32 @@ use_library() {
   expect_failure 1 'permission denied' as mallory /build/agent log_level
 }
 
+# As its unit says, beside the daemon; a member of the group configstream may ask it.
+start_bridge() {
+  local unit=/usr/lib/systemd/system/configstream-bridge.service user command
+  install_packages /packages/configstream-bridge.deb
+  [ -s "$tree/usr/share/man/man8/configstream-bridge.8.gz" ] || fail "no manual page configstream-bridge.8"
+  user=$(unit_says User) command=$(unit_says ExecStart)
+  expect configstream in_tree id -Gn "$user"
+  in_tree install -d -m 755 -o "$user" -g "$(unit_says Group)" "/run/$(unit_says RuntimeDirectory)"
+  in_tree install -d -m "$(unit_says StateDirectoryMode)" -o "$user" -g "$(unit_says Group)" \
+    "/var/lib/$(unit_says StateDirectory)"
+  as "$user" sh -c "umask $(unit_says UMask); exec $command" 2>"$scratch/bridge.log" &
+  bridge=$!
+  until grep -q 'listening on' "$scratch/bridge.log"; do
+    kill -0 "$bridge" 2>/dev/null || { cat "$scratch/bridge.log" >&2; fail "the bridge did not start"; }
+    sleep 0.05
+  done
+}
+
+use_bridge() {
+  expect 'bridge      127.0.0.1:5001' as alice configstream status
+  expect '600 configstream-bridge' in_tree stat -c '%a %U' /var/lib/configstream-bridge/auth_token
+  expect_failure 1 'permission denied' as mallory configstream status
+  kill -TERM "$(pid_of configstream-br)"
+  wait "$bridge" || fail "the bridge ended with $?"
+}
+
 stop_daemon() {
   kill -TERM "$(daemon_pid)"
   wait "$daemon" || fail "the daemon ended with $?"
@@ -164,16 +191,18 @@ stop_daemon() {
 # ---- the end --------------------------------------------------------------------------------------------------------
 
 remove_packages() {
-  local left
-  quietly in_tree apt-get remove -y configstream libconfigstream-dev libconfigstream0
+  local left user
+  quietly in_tree apt-get remove -y configstream-bridge configstream libconfigstream-dev libconfigstream0
   left=$(in_tree sh -c 'find /etc/configstream /usr/*bin -name "*datadog*" -o -name "configstream*" -type f')
   [ "$left" = /etc/configstream/datadog.yaml ] || fail "after remove there is: $left"
-  quietly in_tree dpkg --purge configstream libconfigstream-dev libconfigstream0
+  quietly in_tree dpkg --purge configstream-bridge configstream libconfigstream-dev libconfigstream0
   rm -r "$tree/packages"
   left=$(in_tree find / -path /proc -prune -o -name '*configstream*' -print)
   [ -z "$left" ] || fail "after purge there is: $left"
   ! in_tree ldconfig -p | grep configstream || fail "the linker's cache knows the library"
-  in_tree getent passwd configstream >/dev/null || fail "the user is gone, and its number free for others"
+  for user in configstream configstream-bridge; do
+    in_tree getent passwd $user >/dev/null || fail "the user $user is gone, and its number free for others"
+  done
 }
 
 make_machine &
@@ -189,6 +218,9 @@ use_daemon
 say "the daemon runs as its unit says; members of the group read, set and reload, others are refused"
 use_library
 say "an agent built with pkg-config reads the running daemon"
+start_bridge
+use_bridge
+say "the bridge runs as its unit says, reads the arena as another user, and tells members of the group who is there"
 stop_daemon
 remove_packages
 say "removed without a trace, but for the system user"

@@ -123,6 +123,15 @@ class Start(BridgeCase):
         self.assertIn(self.status_socket, said)
         self.assertIn("--control", said)
 
+    def test_localhost_is_both_families_with_one_port(self):
+        self.start_bridge("--listen", "localhost:0")
+        said = re.findall(r"listening on (\S+):(\d+)", self.read(self.bridge_log))
+        ports = {address: port for address, port in said[1:]}
+        self.assertIn("127.0.0.1", ports)
+        self.assertEqual(len(set(ports.values())), 1, said)
+        if os.path.exists("/proc/net/if_inet6") and " lo\n" in self.read("/proc/net/if_inet6"):
+            self.assertIn("[::1]", ports)
+
     def test_it_starts_before_the_producer(self):
         self.start_bridge()
         agent = self.agent()
