@@ -166,6 +166,7 @@ start_bridge() {
   in_tree install -d -m 755 -o "$user" -g "$(unit_says Group)" "/run/$(unit_says RuntimeDirectory)"
   in_tree install -d -m "$(unit_says StateDirectoryMode)" -o "$user" -g "$(unit_says Group)" \
     "/var/lib/$(unit_says StateDirectory)"
+  : >"$scratch/bridge.log"
   as "$user" sh -c "umask $(unit_says UMask); exec $command" 2>"$scratch/bridge.log" &
   bridge=$!
   until grep -q 'listening on' "$scratch/bridge.log"; do

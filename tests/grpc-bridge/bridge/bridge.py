@@ -76,6 +76,7 @@ class BridgeCase(Case):
     def setUp(self):
         super().setUp()
         self.bridge = None
+        self.host = "127.0.0.1"
         self.port = self.metrics_port = None
         self.certificate = os.path.join(self.folder, "ipc_cert.pem")
         self.token = os.path.join(self.folder, "auth_token")
@@ -84,7 +85,7 @@ class BridgeCase(Case):
         self.write(self.bridge_log, "")
 
     def bridge_arguments(self, *more):
-        return [BRIDGE, "--instance", self.instance, "--listen", "127.0.0.1:%d" % (self.port or 0), "--metrics",
+        return [BRIDGE, "--instance", self.instance, "--listen", "%s:%d" % (self.host, self.port or 0), "--metrics",
                 "127.0.0.1:%d" % (self.metrics_port or 0), "--control", self.status_socket, "--cert", self.certificate,
                 "--auth-token-file", self.token, *more]
 

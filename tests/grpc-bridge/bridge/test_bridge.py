@@ -124,11 +124,11 @@ class Start(BridgeCase):
         self.assertIn("--control", said)
 
     def test_localhost_is_both_families_with_one_port(self):
-        self.start_bridge("--listen", "localhost:0")
-        said = re.findall(r"listening on (\S+):(\d+)", self.read(self.bridge_log))
-        ports = {address: port for address, port in said[1:]}
-        self.assertIn("127.0.0.1", ports)
-        self.assertEqual(len(set(ports.values())), 1, said)
+        self.host = "localhost"
+        self.start_bridge()
+        ports = dict(re.findall(r"listening on (\S+):(\d+)", self.read(self.bridge_log)))
+        self.assertEqual(ports["127.0.0.1"], str(self.port))
+        self.assertEqual(len(set(ports.values())), 1, ports)
         if os.path.exists("/proc/net/if_inet6") and " lo\n" in self.read("/proc/net/if_inet6"):
             self.assertIn("[::1]", ports)
 
