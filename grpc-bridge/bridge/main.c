@@ -19,7 +19,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { TICK_MS = 1000, EXIT_USAGE = 2 };
+enum { TICK_MS = 1000, SIGNAL_LOOK_MS = 20, EXIT_USAGE = 2 };
 
 struct program {
     struct options options;
@@ -286,15 +286,27 @@ static int run(struct program *program)
     }
 }
 
-/* The workers end their connections, within --drain-timeout. */
-static void drain(struct program *program)
+static void wake_workers(struct program *program)
 {
-    /* release: pairs with the acquire in a worker's turn, which the wake-up brings about. */
-    atomic_store_explicit(&program->bridge.draining, true, memory_order_release);
     for (unsigned i = 0; i < program->started; i++)
         worker_wake(&program->bridge.workers[i]);
-    for (unsigned i = 0; i < program->started; i++)
-        worker_join(&program->bridge.workers[i]);
+}
+
+/* The workers end their connections, within --drain-timeout; asked once more, at once. */
+static void drain(struct program *program)
+{
+    struct bridge *bridge = &program->bridge;
+    /* release: pairs with the acquire in a worker's turn, which the wake-up brings about. */
+    atomic_store_explicit(&bridge->draining, true, memory_order_release);
+    wake_workers(program);
+    while (program->started > 0) {
+        if (worker_join_within(&bridge->workers[program->started - 1], SIGNAL_LOOK_MS)) {
+            program->started--;
+        } else if (!take_signals(program)) {
+            atomic_store_explicit(&bridge->limits.drain_timeout, 0, memory_order_relaxed); /* relaxed: see limits.h */
+            wake_workers(program);
+        }
+    }
 }
 
 static void stop(struct program *program)

@@ -1,8 +1,8 @@
 /**
  * @file bridge/metrics.h  /metrics and /healthz by HTTP, on a loopback address: a thread of libmicrohttpd's.
  *
- * /healthz says what gRPC health says: 200 while a snapshot is there, its producer runs and we do not drain, else 503 and
- * the reason.
+ * /healthz says what gRPC health says: 200 while a snapshot is there, its producer runs and we do not drain, else 503
+ * and the reason.
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef BRIDGE_METRICS_H

@@ -51,7 +51,8 @@ static void seconds(struct page *page, const char *name, uint64_t ns, const char
 
 static void add_counters(struct page *page, const struct bridge *bridge)
 {
-#define OF_ALL(type, name, help) one(page, "configstream_" #name, type, of_all(bridge, offsetof(struct counters, name)), help);
+#define OF_ALL(type, name, help)                                                                                       \
+    one(page, "configstream_" #name, type, of_all(bridge, offsetof(struct counters, name)), help);
 #define COUNTER(name, help) OF_ALL("counter", name, help)
 #define GAUGE(name, help) OF_ALL("gauge", name, help)
     BRIDGE_COUNTERS(COUNTER)

@@ -41,7 +41,8 @@ static const struct argp_option own[] = {
     {"auth-token-file", KEY_TOKEN_FILE, "FILE", 0, "The token (default: /etc/configstream/auth_token)", 1},
     {"ca", KEY_CA, "FILE", 0, "With --key: who signs clients' certificates; --cert then holds the chain alone", 1},
     {"key", KEY_KEY, "FILE", 0, "With --ca: the private key of --cert", 1},
-    {"require-credentials", KEY_REQUIRE_CREDENTIALS, 0, 0, "Do not make certificate and token where they are missing", 1},
+    {"require-credentials", KEY_REQUIRE_CREDENTIALS, 0, 0, "Do not make certificate and token where they are missing",
+     1},
     {"insecure-no-auth", KEY_INSECURE_NO_AUTH, 0, 0, "Serve every local user without certificate and token, and with "
      "it all secrets of the configuration; loopback addresses only", 1},
     {"instance", KEY_INSTANCE, "NAME", 0, "Name of the instance (default: default)", 2},
@@ -182,7 +183,8 @@ static void take_limit(struct argp_state *state, struct options *options, int at
 
 static void take_registry_time(struct argp_state *state, const char *option, const char *text, int64_t *out)
 {
-    static const struct limit_row row = {.kind = LIMIT_MS, .low = REGISTRY_TIME_LEAST_MS, .high = REGISTRY_TIME_MOST_MS};
+    static const struct limit_row row = {
+        .kind = LIMIT_MS, .low = REGISTRY_TIME_LEAST_MS, .high = REGISTRY_TIME_MOST_MS};
     take_by_row(state, &row, option, text, out);
 }
 

@@ -154,7 +154,8 @@ static void follow_limit(struct settings *settings, unsigned at)
 
 static void follow_time(struct settings *settings, unsigned place, const char *name, int64_t initial, int64_t *value)
 {
-    static const struct limit_row row = {.kind = LIMIT_MS, .low = REGISTRY_TIME_LEAST_MS, .high = REGISTRY_TIME_MOST_MS};
+    static const struct limit_row row = {
+        .kind = LIMIT_MS, .low = REGISTRY_TIME_LEAST_MS, .high = REGISTRY_TIME_MOST_MS};
     char newer[KEY_BYTES], older[KEY_BYTES];
     snprintf(newer, sizeof newer, "remote_agent.registry.%s", name);
     snprintf(older, sizeof older, "remote_agent_registry.%s", name);
@@ -257,7 +258,8 @@ static bool is_news(const struct settings *settings)
 void settings_follow(struct settings *settings)
 {
     cfgs_view view;
-    if (!open_reader(settings) || cfgs_reader_status(settings->reader, &settings->info, sizeof settings->info) != CFGS_OK)
+    if (!open_reader(settings) ||
+        cfgs_reader_status(settings->reader, &settings->info, sizeof settings->info) != CFGS_OK)
         return;
     /* Without a first snapshot nothing says anything; that of an arena that went holds until another one comes. */
     if (!is_news(settings) || cfgs_view_begin(settings->reader, &view) != CFGS_OK)

@@ -333,6 +333,16 @@ void worker_join(struct worker *worker)
     pthread_join(worker->thread, NULL);
 }
 
+bool worker_join_within(struct worker *worker, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until); /* the clock that it takes; one that is set meanwhile only makes it longer */
+    int64_t ns = until.tv_nsec + ms % 1000 * 1000000;
+    until.tv_sec += ms / 1000 + ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    return pthread_timedjoin_np(worker->thread, NULL, &until) == 0;
+}
+
 void worker_close(struct worker *worker)
 {
     close_listeners(worker);

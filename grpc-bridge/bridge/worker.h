@@ -38,6 +38,7 @@ enum worker_notice {
     NOTICE_FULL,
     NOTICE_ACCEPT,
     NOTICE_ARENA,
+    NOTICE_LAPPED,
     NOTICE_KINDS
 };
 
@@ -83,6 +84,8 @@ void worker_wake(struct worker *worker);
 
 /** After the thread ended (it does when the bridge drains and the last connection is gone, or its time is over). */
 void worker_join(struct worker *worker);
+/** The same, waiting at most so long.  False: it still runs. */
+bool worker_join_within(struct worker *worker, int64_t ms);
 void worker_close(struct worker *worker);
 
 /** Log a warning, at most one of its kind in ten seconds. */

@@ -339,7 +339,8 @@ class Settings(BridgeCase):
             self.cli("reload")
 
     def test_a_setting_counts_and_its_changes_are_followed(self):
-        self.publish("remote_agent: {configstream: {max_connections: 77, idle_timeout: 90s, max_request_bytes: 128kb}}\n")
+        self.publish("remote_agent: {configstream: {max_connections: 77, idle_timeout: 90s, "
+                     "max_request_bytes: 128kb}}\n")
         self.start()
         self.start_bridge()
         for name, value in (("max_connections", "77"), ("idle_timeout", "90s"), ("max_request_bytes", "128kb")):
@@ -463,6 +464,14 @@ class Drain(BridgeCase):
             socket.create_connection(("127.0.0.1", self.port), PATIENCE)
         held.close()
         self.assertEqual(self.bridge.wait(PATIENCE), 0)
+
+    def test_a_second_signal_ends_it_at_once(self):
+        self.start_bridge("--drain-timeout", "600s")
+        self.connect()
+        eventually("the connection", lambda: self.metrics()["configstream_connections"] == 1)
+        self.bridge.send_signal(signal.SIGTERM)
+        eventually("draining", lambda: self.http("/healthz") == (503, "draining\n"))
+        self.assertEqual(self.end_bridge(), 0)
 
     def test_start_and_stop_leave_nothing(self):
         self.start_bridge()
