@@ -18,7 +18,9 @@ enum {
     READS_PER_TURN = 16,
     PONG_MS = 5000,   /* how long a drain waits for the answer to its PING */
     LINGER_MS = 1000, /* how long the last words may take */
-    PING_BYTES = 8
+    PING_BYTES = 8,
+    FRAME_MAX = 9 + 16384 + 256,
+    FULL_BYTES = WORKER_IO_BYTES - FRAME_MAX /* with more in it, a buffer may have no room for another frame */
 };
 
 static const uint8_t drain_ping[PING_BYTES] = "draining"; /* without its NUL */
@@ -168,14 +170,14 @@ enum flushed {
     FLUSH_FAILED
 };
 
-/* Frames, until the buffer is full; false: out of memory, or they are too many for nghttp2. */
-static bool gather(struct connection *connection, size_t room_max, size_t *length)
+/* Frames, until there are no more or the buffer has no room for another; false: out of memory, or they are too many for
+ * nghttp2. */
+static bool gather(struct connection *connection, size_t *length)
 {
     const uint8_t *frame;
     ssize_t got = 0;
     uint8_t *io = connection->worker->io;
-    enum { FRAME_MAX = 9 + 16384 + 256 };
-    for (*length = 0; *length + FRAME_MAX <= room_max; *length += (size_t)got) {
+    for (*length = 0; *length <= FULL_BYTES; *length += (size_t)got) {
         got = nghttp2_session_mem_send(connection->session, &frame);
         if (got <= 0 || got > FRAME_MAX)
             return got == 0;
@@ -222,10 +224,10 @@ static bool keep(struct connection *connection, const uint8_t *bytes, size_t len
     return true;
 }
 
-static enum flushed write_once(struct connection *connection, size_t room_max, size_t *made)
+static enum flushed write_once(struct connection *connection, size_t *made)
 {
     size_t out;
-    if (!gather(connection, room_max, made))
+    if (!gather(connection, made))
         return FLUSH_FAILED;
     enum flushed result = write_bytes(connection, connection->worker->io, *made, &out);
     if (result == FLUSH_BLOCKED && !keep(connection, connection->worker->io + out, *made - out))
@@ -236,13 +238,12 @@ static enum flushed write_once(struct connection *connection, size_t room_max, s
 /* Output is only made when the socket took the last, so nothing piles up here. */
 static enum flushed write_out(struct connection *connection)
 {
-    size_t high_water = (size_t)LIMIT(limits_of(connection), output_high_water), total = 0, made = 1;
+    size_t high_water = (size_t)LIMIT(limits_of(connection), output_high_water), made = FULL_BYTES + 1;
     enum flushed result = write_kept(connection);
-    while (result == FLUSHED && made > 0) {
+    for (size_t total = 0; result == FLUSHED && made > FULL_BYTES; total += made) {
         if (total >= high_water)
             return FLUSH_MORE;
-        result = write_once(connection, WORKER_IO_BYTES, &made);
-        total += made;
+        result = write_once(connection, &made);
     }
     return result;
 }
