@@ -7,7 +7,8 @@
 #include <string.h>
 
 enum {
-    QUEUE_MAX_BYTES = 4 << 20, /* clients refuse larger messages by default */
+    QUEUE_MAX_BYTES = 4 << 20,   /* clients refuse larger messages by default */
+    QUEUES_MAX_BYTES = 16 << 20, /* of all calls on a connection; the last may go beyond it by its own */
     FIELDS_MAX = 4 + CALL_METADATA_MAX
 };
 
@@ -125,6 +126,7 @@ static void drop_queue(struct call *call)
 {
     free(call->queue);
     call->queue = NULL;
+    call->connection->queued -= call->queue_capacity;
     call->queue_at = call->queue_length = call->queue_capacity = 0;
 }
 
@@ -258,14 +260,16 @@ static bool reserve(struct call *call, size_t wanted)
     if (!queue)
         return false;
     call->queue = queue;
+    call->connection->queued += capacity - call->queue_capacity;
     call->queue_capacity = capacity;
     return true;
 }
 
 static bool enqueue(struct call *call, const uint8_t *message, size_t length)
 {
-    if (length > QUEUE_MAX_BYTES || call->queue_length - call->queue_at + length > QUEUE_MAX_BYTES) {
-        call_fail(call, GRPC_RESOURCE_EXHAUSTED, "the answer is larger than 4 MiB, or the client takes none");
+    if (length > QUEUE_MAX_BYTES || call->queue_length - call->queue_at + length > QUEUE_MAX_BYTES ||
+        call->connection->queued > QUEUES_MAX_BYTES) {
+        call_fail(call, GRPC_RESOURCE_EXHAUSTED, "too many bytes of answers wait: read them, or ask for less at once");
         return false;
     }
     if (!reserve(call, GRPC_PREFIX_BYTES + length)) {

@@ -44,6 +44,7 @@ struct connection {
     nghttp2_session *session;
     uint8_t *output; /* what the socket did not take; NULL while it takes all */
     size_t output_at, output_length;
+    size_t queued; /* memory of the queues of its calls */
     int fd;
     uint32_t interest; /* of epoll */
     enum phase phase;

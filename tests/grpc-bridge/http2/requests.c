@@ -401,6 +401,24 @@ Test(http2_requests, an_interactive_client_that_takes_no_answers_is_ended)
     cr_expect_eq(reply.data_length, 0);
 }
 
+/* Each call may have 4 MiB, but a thousand calls not a thousand times that. */
+Test(http2_requests, a_client_that_takes_no_answers_of_many_calls_is_bounded_by_connection)
+{
+    enum { CALLS = 16, MESSAGES = 200 }; /* 3 MB each */
+    static const uint8_t framed[15005] = {0, 0, 0, 15000 >> 8, 15000 & 0xff};
+    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\0\0", 6);
+    int32_t stream = 1;
+    for (; stream < 2 * CALLS && !reply.ended; stream += 2) {
+        int64_t window = 65535;
+        client_call(&client, stream, "/test.S/Chat", NO_FIELD, NO_FIELD);
+        for (int i = 0; i < MESSAGES && await_window(stream, &window, sizeof framed); i++, window -= sizeof framed)
+            client_frame(&client, NGHTTP2_DATA, 0, stream, framed, sizeof framed);
+    }
+    cr_expect(reply.ended);
+    cr_expect_str_eq(reply.status, "8");
+    cr_expect_geq(stream, 2 * 4, "four times 4 MiB are allowed");
+}
+
 /* ---- the beginning, and the end by others ------------------------------------------------------------------------ */
 
 Test(http2_requests, settings_come_before_the_client_has_said_anything)
