@@ -70,6 +70,34 @@ class Agent:
             texts("test"), metadata=self.metadata + [("session_id", session)])
 
 
+# ---- just enough HTTP/2 ----------------------------------------------------------------------------------------------
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, SETTINGS, WINDOW_UPDATE = 0, 1, 4, 8
+END_STREAM, END_HEADERS = 1, 4
+WIDEST = (1 << 31) - 1
+
+
+def frame(kind, flags, stream, payload=b""):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def header(name, value):
+    """Literal, without a table."""
+    return bytes([0, len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+
+
+def subscribe_frames(token, session):
+    """A subscription with the widest windows."""
+    headers = {":method": "POST", ":scheme": "https", ":path": "/datadog.api.v1.AgentSecure/StreamConfigEvents",
+               ":authority": "localhost", "te": "trailers", "content-type": "application/grpc",
+               "authorization": "Bearer " + token, "session_id": session}
+    return (frame(SETTINGS, 0, 0, (4).to_bytes(2, "big") + WIDEST.to_bytes(4, "big")) +
+            frame(WINDOW_UPDATE, 0, 0, (WIDEST - 65535).to_bytes(4, "big")) +
+            frame(HEADERS, END_HEADERS, 1, b"".join(header(*pair) for pair in headers.items())) +
+            frame(DATA, END_STREAM, 1, bytes(5)))
+
+
 # ---- a bridge -------------------------------------------------------------------------------------------------------
 
 class BridgeCase(Case):
@@ -154,5 +182,5 @@ class BridgeCase(Case):
         plain = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
         connection = context.wrap_socket(plain, server_hostname="localhost")
         self.addCleanup(connection.close)
-        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5))
+        connection.sendall(PREFACE + frame(SETTINGS, 0, 0))
         return connection

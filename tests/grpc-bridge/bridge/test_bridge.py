@@ -11,7 +11,7 @@ import unittest
 
 import grpc
 
-from bridge import BRIDGE, BridgeCase, fields
+from bridge import BRIDGE, BridgeCase, fields, subscribe_frames
 from harness import MAIN, PATIENCE, eventually
 
 
@@ -466,9 +466,13 @@ class Drain(BridgeCase):
         self.assertEqual(self.bridge.wait(PATIENCE), 0)
 
     def test_a_second_signal_ends_it_at_once(self):
-        self.start_bridge("--drain-timeout", "600s")
-        self.connect()
-        eventually("the connection", lambda: self.metrics()["configstream_connections"] == 1)
+        self.write(self.config, MAIN + "site: %s\n" % ("x" * (15 << 20)))
+        self.start()
+        self.start_bridge("--drain-timeout", "600s", "--keepalive-time", "600s")
+        session = self.agent().register()[0]
+        held = self.connect()
+        held.sendall(subscribe_frames(self.read(self.token), session))  # and nothing of what comes is ever read
+        eventually("the snapshot", lambda: self.metrics()["configstream_snapshots_sent"] == 1)
         self.bridge.send_signal(signal.SIGTERM)
         eventually("draining", lambda: self.http("/healthz") == (503, "draining\n"))
         self.assertEqual(self.end_bridge(), 0)
