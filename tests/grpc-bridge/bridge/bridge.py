@@ -73,9 +73,8 @@ class Agent:
 # ---- just enough HTTP/2 ----------------------------------------------------------------------------------------------
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS, WINDOW_UPDATE = 0, 1, 4, 8
-END_STREAM, END_HEADERS = 1, 4
-WIDEST = (1 << 31) - 1
+HEADERS, SETTINGS = 1, 4
+END_HEADERS = 4
 
 
 def frame(kind, flags, stream, payload=b""):
@@ -87,15 +86,12 @@ def header(name, value):
     return bytes([0, len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
 
 
-def subscribe_frames(token, session):
-    """A subscription with the widest windows."""
-    headers = {":method": "POST", ":scheme": "https", ":path": "/datadog.api.v1.AgentSecure/StreamConfigEvents",
+def half_a_call(token):
+    """A request whose message is still to come."""
+    headers = {":method": "POST", ":scheme": "https", ":path": "/datadog.api.v1.Agent/GetHostname",
                ":authority": "localhost", "te": "trailers", "content-type": "application/grpc",
-               "authorization": "Bearer " + token, "session_id": session}
-    return (frame(SETTINGS, 0, 0, (4).to_bytes(2, "big") + WIDEST.to_bytes(4, "big")) +
-            frame(WINDOW_UPDATE, 0, 0, (WIDEST - 65535).to_bytes(4, "big")) +
-            frame(HEADERS, END_HEADERS, 1, b"".join(header(*pair) for pair in headers.items())) +
-            frame(DATA, END_STREAM, 1, bytes(5)))
+               "authorization": "Bearer " + token}
+    return frame(HEADERS, END_HEADERS, 1, b"".join(header(*pair) for pair in headers.items()))
 
 
 # ---- a bridge -------------------------------------------------------------------------------------------------------
@@ -174,7 +170,7 @@ class BridgeCase(Case):
 
     # -- a connection without a client behind it
 
-    def connect(self):
+    def connect(self, more=b""):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(self.certificate)
         context.load_cert_chain(self.certificate)
@@ -182,5 +178,8 @@ class BridgeCase(Case):
         plain = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
         connection = context.wrap_socket(plain, server_hostname="localhost")
         self.addCleanup(connection.close)
-        connection.sendall(PREFACE + frame(SETTINGS, 0, 0))
+        before = self.metrics()["configstream_bytes_received"]
+        words = PREFACE + frame(SETTINGS, 0, 0) + more
+        connection.sendall(words)
+        eventually("the connection", lambda: self.metrics()["configstream_bytes_received"] >= before + len(words))
         return connection
