@@ -68,7 +68,7 @@ extern const struct limit_row limit_rows[LIMIT_COUNT_OF_ALL];
 int64_t limit_value(const struct limits *limits, const struct limit_row *row);
 void limit_set(struct limits *limits, const struct limit_row *row, int64_t value);
 
-/** As people write it: a number, a size such as 64kb, or a duration such as 10s.  False: it is none, or out of range. */
+/** As people write it: a number, a size such as 64kb, a duration such as 10s.  False: it is none, or out of range. */
 bool limit_parse(const struct limit_row *row, const char *text, int64_t *out);
 void limit_print(enum limit_kind kind, int64_t value, char to[LIMIT_TEXT_BYTES]);
 

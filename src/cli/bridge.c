@@ -124,8 +124,8 @@ static void print_agent(const Configstream__Control__BridgeAgent *agent)
     print_text(agent->flavor);
     fputs("), session ", stdout);
     print_text(agent->session_prefix);
-    printf("..., idle %.1f s, %" PRIu32 " streams, last ID %" PRIu64 "\n", (double)agent->idle_ms / 1000, agent->streams,
-           agent->last_sequence);
+    printf("..., idle %.1f s, %" PRIu32 " streams, last ID %" PRIu64 "\n", (double)agent->idle_ms / 1000,
+           agent->streams, agent->last_sequence);
 }
 
 void bridge_print(const control_response *answer)
