@@ -21,6 +21,9 @@ def iter_events(call):
         yield fields(message)
 
 
+COMPLETION = os.environ["COMPLETION"]
+
+
 class Usage(BridgeCase):
     def assert_usage(self, words, *arguments):
         status, said = self.refuse(*arguments)
@@ -71,6 +74,20 @@ class Usage(BridgeCase):
         self.assertIn("--max-connections=N Open connections (default: 10000)", words)
         self.assertIn("--max-request-bytes=BYTES Request message (default: 64kb)", words)
         self.assertIn("(default: 15m)", words)
+
+    def test_the_shell_completes_what_the_help_names(self):
+        script = 'source "$1"; COMP_WORDS=("${@:2}"); COMP_CWORD=$(($# - 2)); _configstream_bridge "$2"; ' \
+                 'printf "%s\\n" "${COMPREPLY[@]}"'
+
+        def complete(*words):
+            return subprocess.run(["bash", "--norc", "-c", script, "bash", COMPLETION, BRIDGE, *words],
+                                  capture_output=True, text=True, timeout=PATIENCE, check=True).stdout.split()
+
+        self.assertEqual(complete("--max-con"), ["--max-connections"])
+        self.assertEqual(complete("--metrics", "o"), ["off"])
+        self.assertEqual(complete("--cert", self.folder[:-1]), [self.folder])
+        listed = subprocess.run([BRIDGE, "--help"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+        self.assertEqual(set(complete("--")), set(re.findall(r"--[a-z][a-z-]*", listed)))
 
 
 class Start(BridgeCase):
