@@ -1,5 +1,5 @@
-/* service/descriptors.c: a walk over a FileDescriptorSet (google/protobuf/descriptor.proto), which is our own build's and
- * so taken at its word.  SPDX-License-Identifier: Apache-2.0 */
+/* service/descriptors.c: a walk over a FileDescriptorSet (google/protobuf/descriptor.proto), which is our own build's
+ * and so taken at its word.  SPDX-License-Identifier: Apache-2.0 */
 #include "service/descriptors.h"
 
 #include <stdio.h>

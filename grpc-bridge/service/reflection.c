@@ -1,8 +1,8 @@
 /*
  * service/reflection.c: grpc.reflection.v1 and v1alpha (grpc-wire 7): what we serve, for tools such as grpcurl.
  *
- * Both versions are the same on the wire, so the messages of one serve for both.  Whatever a request asks for that is not
- * there is told within the stream, which goes on.
+ * Both versions are the same on the wire, so the messages of one serve for both.  Whatever a request asks for that is
+ * not there is told within the stream, which goes on.
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "service/services.h"

@@ -191,7 +191,8 @@ Test(reflection, tells_what_is_not_there_and_goes_on)
     static const char *const SYMBOLS[] = {"", ".", "datadog", "datadog.model.v1", "datadog.model.v1.", "ConfigEvent",
                                           ".datadog.model.v1.ConfigEvent", "datadog.model.v1.ConfigEven",
                                           "datadog.model.v1.ConfigEvents", "datadog.model.v1.ConfigEvent.",
-                                          "datadog.model.v1.ConfigEvent.snapshot.x", "datadog.model.v1.TagCardinality.LOW",
+                                          "datadog.model.v1.ConfigEvent.snapshot.x",
+                                          "datadog.model.v1.TagCardinality.LOW",
                                           "datadog.api.v1.AgentSecure/StreamConfigEvents"};
     struct call *call = open_call();
     for (size_t i = 0; i < sizeof SYMBOLS / sizeof *SYMBOLS; i++)

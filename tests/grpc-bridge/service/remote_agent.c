@@ -144,7 +144,8 @@ Test(remote_agent, is_logged_with_no_more_of_its_session_than_a_prefix)
     char session[SESSION_ID_BYTES], prefix[128];
     scene_catch_log(LOG_TRACE);
     session_by(&service_register, session);
-    snprintf(prefix, sizeof prefix, "remote agent 'Trace Agent' registered: flavor 'trace_agent', session %.8s,", session);
+    snprintf(prefix, sizeof prefix, "remote agent 'Trace Agent' registered: flavor 'trace_agent', session %.8s,",
+             session);
     cr_expect_eq(scene_logged(prefix), 1);
     cr_expect_eq(scene_logged(session), 0);
 }

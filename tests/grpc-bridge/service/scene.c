@@ -16,7 +16,8 @@ static int log_fd = -1;
 
 void scene_begin(void)
 {
-    publisher = publish_with(NULL, (cfgs_publisher_options){.in_memory = true, .ring_slots = 64, .origin = "datadog.yaml"});
+    cfgs_publisher_options options = {.in_memory = true, .ring_slots = 64, .origin = "datadog.yaml"};
+    publisher = publish_with(NULL, options);
     bridge = (struct bridge){.log = {.level = LOG_OFF}, .workers = &worker, .worker_count = 1};
     limits_init(&bridge.limits);
     bridge.registry = registry_new(&USUAL);

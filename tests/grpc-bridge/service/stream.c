@@ -571,7 +571,10 @@ Test(stream, whose_session_is_over_is_ended_with_permission_denied)
     fake_close(call);
 }
 
-static void copy_agent(void *context, const struct registry_agent *agent) { *(struct registry_agent *)context = *agent; }
+static void copy_agent(void *context, const struct registry_agent *agent)
+{
+    *(struct registry_agent *)context = *agent;
+}
 
 Test(stream, tells_the_registry_how_far_it_is)
 {
@@ -704,7 +707,8 @@ static void start_ids_at(uint64_t first)
 {
     cfgs_reader_close(worker.reader);
     cfgs_publisher_close(publisher, false);
-    publisher = publish_with(NULL, (cfgs_publisher_options){.in_memory = true, .ring_slots = 64, .first_sequence = first});
+    cfgs_publisher_options options = {.in_memory = true, .ring_slots = 64, .first_sequence = first};
+    publisher = publish_with(NULL, options);
     worker.reader = reader_of(publisher);
 }
 
