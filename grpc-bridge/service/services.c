@@ -5,6 +5,7 @@
 
 /* Each file that has a method adds it here. */
 static const struct call_method *const methods[] = {
+    &service_stream_config_events,
     &service_register,
     &service_refresh,
     &service_remote_register,
