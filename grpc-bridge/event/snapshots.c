@@ -17,7 +17,8 @@ enum {
     ORIGIN_BYTES = 256,
     CLIENT_DEFAULT_BYTES = 4 << 20, /* what clients take unless they are told to take more */
     CLIENT_LARGE_BYTES = 32 << 20,  /* where the agents that serve this stream warn as well */
-    WARNING_MS = 60000
+    WARNING_MS = 60000,
+    BUILDING_SHARE = 10 /* building takes at most one part of so many of the time */
 };
 
 struct frame {
@@ -25,6 +26,7 @@ struct frame {
     struct rcu_head retired;
     _Atomic uint64_t references;
     uint8_t instance_id[16];
+    uint64_t stale_ns; /* when a newer one may be built, CLOCK_MONOTONIC */
     uint8_t *memory; /* its own pages, kept out of core dumps: configuration is secret */
 };
 
@@ -47,6 +49,13 @@ struct snapshots *snapshots_new(const struct limits *limits, const struct log *l
     snapshots->log = log;
     pthread_mutex_init(&snapshots->building, NULL); /* cannot fail with default attributes on Linux */
     return snapshots;
+}
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 /* ---- references -------------------------------------------------------------------------------------------------- */
@@ -292,13 +301,6 @@ static void warn(struct snapshots *snapshots, size_t length)
                   length, length > CLIENT_LARGE_BYTES ? "32 MiB" : "the 4 MiB that clients take by default");
 }
 
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void note(struct snapshots *snapshots, const struct frame *frame, uint64_t took_ns)
 {
     uint64_t length = frame->shown.length;
@@ -331,10 +333,11 @@ static bool is_usable(const struct frame *frame, const struct wish *wish)
     return next == CFGS_ERR_BUFFER || next == CFGS_ERR_NOT_FOUND;
 }
 
-/* More updates behind it than it has settings: a new one is the shorter way. */
+/* A newcomer expects the state as it is.  Only where building takes long has it to do with one a little older and the
+ * updates since. */
 static bool is_fresh(const struct frame *frame, const struct wish *wish)
 {
-    return wish->committed <= frame->shown.sequence + frame->shown.settings + 64;
+    return wish->committed == frame->shown.sequence || clock_ns() < frame->stale_ns;
 }
 
 static enum snapshot_result build_current(struct snapshots *snapshots, const struct wish *wish, struct frame **out)
@@ -345,7 +348,9 @@ static enum snapshot_result build_current(struct snapshots *snapshots, const str
     warn(snapshots, plan.total);
     if (result != SNAPSHOT_OK)
         return result;
-    note(snapshots, *out, clock_ns() - start);
+    uint64_t end = clock_ns();
+    (*out)->stale_ns = end + BUILDING_SHARE * (end - start);
+    note(snapshots, *out, end - start);
     /* relaxed: nobody else has it yet.  One for `current`, one for who asked. */
     atomic_store_explicit(&(*out)->references, 2, memory_order_relaxed);
     make_current(snapshots, *out);

@@ -130,7 +130,7 @@ static void take(struct call *call, const uint8_t *message, size_t length)
         datadog__model__v1__config_stream_request__unpack(NULL, length, message);
 
     if (request == NULL) {
-        call_fail(call, GRPC_INTERNAL, "the request is not a valid ConfigStreamRequest");
+        call_fail(call, GRPC_INTERNAL, "the request is no valid ConfigStreamRequest");
         return;
     }
     const char *session = call_session_id(call);

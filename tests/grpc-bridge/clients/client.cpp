@@ -282,10 +282,10 @@ private:
 // ---- commands -------------------------------------------------------------------------------------------------------
 
 std::map<std::string, std::shared_ptr<grpc::Channel>> channels;
-std::map<std::string, std::unique_ptr<Stream>> streams;
+std::map<std::string, std::unique_ptr<Stream>> streams; // one of a channel
 
 const std::shared_ptr<grpc::Channel> &channel_of(const Words &words) { return channels.at(get(words, "channel")); }
-Stream &stream_of(const Words &words) { return *streams.at(get(words, "stream")); }
+Stream &stream_of(const Words &words) { return *streams.at(get(words, "channel")); }
 
 Words connect(const Words &words)
 {
@@ -303,6 +303,7 @@ Words connect(const Words &words)
 
 Words disconnect(const Words &words)
 {
+    streams.erase(get(words, "channel"));
     channels.erase(get(words, "channel"));
     return {};
 }
@@ -399,7 +400,7 @@ Words raw(const Words &words)
 
 Words subscribe(const Words &words)
 {
-    streams[get(words, "stream")] = std::make_unique<Stream>(channel_of(words), words);
+    streams[get(words, "channel")] = std::make_unique<Stream>(channel_of(words), words);
     return {};
 }
 

@@ -118,7 +118,7 @@ class Stream:
 class Client:
     def __init__(self):
         self.channels = {}
-        self.streams = {}
+        self.streams = {}  # one of a channel
 
     # -- connections
 
@@ -200,29 +200,29 @@ class Client:
     # -- streams
 
     def subscribe(self, words):
-        self.streams[words["stream"]] = Stream(api_pb2_grpc.AgentSecureStub(self.channels[words["channel"]]), words)
+        self.streams[words["channel"]] = Stream(api_pb2_grpc.AgentSecureStub(self.channels[words["channel"]]), words)
         return {}
 
     def look(self, words):
-        return self.streams[words["stream"]].look()
+        return self.streams[words["channel"]].look()
 
     def values(self, words):
-        return self.streams[words["stream"]].values(words.get("prefix", ""))
+        return self.streams[words["channel"]].values(words.get("prefix", ""))
 
     def save(self, words):
-        self.streams[words["stream"]].save(words["key"], words["file"])
+        self.streams[words["channel"]].save(words["key"], words["file"])
         return {}
 
     def pause(self, words):
-        self.streams[words["stream"]].reading.clear()
+        self.streams[words["channel"]].reading.clear()
         return {}
 
     def resume(self, words):
-        self.streams[words["stream"]].reading.set()
+        self.streams[words["channel"]].reading.set()
         return {}
 
     def cancel(self, words):
-        self.streams[words["stream"]].call.cancel()
+        self.streams[words["channel"]].call.cancel()
         return {}
 
 

@@ -1,6 +1,6 @@
 # harness.py: a world of one's own (producer, bridge, metrics, log) and clients in it, of whichever stack $CLIENT is.
 # SPDX-License-Identifier: Apache-2.0
-import atexit
+import ctypes
 import itertools
 import json
 import os
@@ -36,7 +36,16 @@ remote_agent:
     enabled: true
 """
 
+PRCTL = ctypes.CDLL(None).prctl
+PR_SET_PDEATHSIG = 1
+
 numbers = itertools.count()
+
+
+def start(arguments, log, **more):
+    """A program that does not outlive us, whatever ends us."""
+    with open(log, "a") as file:
+        return subprocess.Popen(arguments, stderr=file, preexec_fn=lambda: PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL), **more)
 
 
 def eventually(what, condition):
@@ -64,13 +73,11 @@ def write(path, content):
 
 
 class Process:
-    """A program of ours with a log, that ends before this one does."""
+    """A program of ours with a log."""
 
     def __init__(self, log, arguments):
-        with open(log, "a") as file:
-            self.process = subprocess.Popen(arguments, stderr=file, start_new_session=True)
+        self.process = start(arguments, log, stdout=subprocess.DEVNULL)
         self.log = log
-        atexit.register(self.kill)
 
     def kill(self):
         if self.process.poll() is None:
@@ -190,10 +197,8 @@ class Client:
 
     def __init__(self, log, environment=None):
         self.log = log
-        with open(log, "a") as file:
-            self.process = subprocess.Popen(CLIENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True,
-                                            env={**os.environ, **(environment or {})}, start_new_session=True)
-        atexit.register(self.close)
+        self.process = start(CLIENT, log, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                             env={**os.environ, **(environment or {})})
 
     def close(self):
         if self.process.poll() is None:
@@ -245,7 +250,7 @@ class Agent:
 
     def subscribe(self, **words):
         """The stream's name is the channel's."""
-        self.call("subscribe", **{"stream": self.channel, "name": self.channel, "session": self.session, **words})
+        self.call("subscribe", **{"name": self.channel, "session": self.session, **words})
 
     def join(self, **words):
         """Register, and have a stream that is up to date with what there is."""
@@ -256,7 +261,7 @@ class Agent:
         return self.first()
 
     def look(self):
-        look = self.client.tell("look", stream=self.channel)
+        look = self.client.tell("look", channel=self.channel)
         return {name: value if name in ("origin", "path", "status", "message") else int(value)
                 for name, value in look.items()}
 
@@ -281,7 +286,7 @@ class Agent:
         return look["status"], look["message"]
 
     def values(self, prefix=""):
-        answer = self.client.tell("values", stream=self.channel, prefix=prefix)
+        answer = self.client.tell("values", channel=self.channel, prefix=prefix)
         return {key: json.loads(value) for key, value in answer.items()}
 
 

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <math.h>
+#include <time.h>
 
 static cfgs_publisher *publisher;
 static cfgs_reader *reader;
@@ -118,19 +119,60 @@ Test(snapshots, of_another_arena_than_the_named_one_are_refused)
 }
 
 /* decisions 2 */
-Test(snapshots, are_shared_for_as_long_as_the_ring_holds_the_update_after_them)
+Test(snapshots, are_shared_until_there_is_an_update)
 {
     load_ints(publisher, "key.", 30, false);
-    const struct snapshot *first = get(0), *again;
-    change(60);
-    again = get(0);
+    const struct snapshot *first = get(0), *again = get(0);
     cr_assert(again == first && info().built == 1);
     release(again);
-    change(20); /* now the ring has lost the first of them */
+    change(80); /* the ring has lost the first of them: at once a new one */
     again = get(0);
     cr_assert(again != first && again->sequence == cfgs_publisher_sequence(publisher) && info().built == 2);
     release(again);
     release(first);
+}
+
+Test(snapshots, show_the_state_as_it_is_soon_after_an_update)
+{
+    load_ints(publisher, "key.", 30, false);
+    release(get(0));
+    change(1);
+    const struct snapshot *newest = get(0);
+    while (newest->sequence != cfgs_publisher_sequence(publisher)) { /* hangs, and the test with it, if it never does */
+        release(newest);
+        newest = get(0);
+    }
+    release(newest);
+}
+
+static uint64_t time_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+Test(snapshots, take_at_most_a_tenth_of_the_time_to_build)
+{
+    cfgs_publisher *large = publish_in_memory(1024);
+    cfgs_reader *its = reader_of(large);
+    const struct snapshot *snapshot;
+    load_ints(large, "key.", 2000, false);
+    uint64_t start = time_ns(), building = 0, built = 0, longest = 0;
+    for (int i = 0; i < 2000; i++) {
+        set_int(large, "a", i);
+        cr_assert_eq(snapshots_get(snapshots, its, 1, 0, &snapshot), SNAPSHOT_OK);
+        release(snapshot);
+        if (info().built == built)
+            continue;
+        built = info().built;
+        building += info().last_build_ns;
+        longest = info().last_build_ns > longest ? info().last_build_ns : longest;
+    }
+    cr_expect_gt(built, 1);
+    cr_expect_leq(building, (time_ns() - start) / 10 + longest);
+    cfgs_reader_close(its);
+    cfgs_publisher_close(large, false);
 }
 
 Test(snapshots, are_never_older_than_what_a_stream_has_sent)
