@@ -3,8 +3,9 @@
  *
  * A frame is shared, by reference count, and handed out again until there are newer updates; then a new one is built, but
  * so seldom that building takes at most a tenth of the time.  In between the former one serves for as long as the ring
- * still holds the update after it: whoever gets it can go on from there.  How many may be alive, and their memory, is bounded; a stream that finds no
- * room waits, and the holder that made no progress for longest is ended (service/stream.c).
+ * still holds the update after it: whoever gets it can go on from there.  How many may be alive, and their memory, is
+ * bounded; a stream that finds no room waits, and the holder that made no progress for longest is ended
+ * (service/stream.c).
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef EVENT_SNAPSHOTS_H

@@ -154,12 +154,12 @@ static uint64_t time_ns(void)
 
 Test(snapshots, take_at_most_a_tenth_of_the_time_to_build)
 {
-    cfgs_publisher *large = publish_in_memory(1024);
+    cfgs_publisher *large = publish_in_memory(1 << 16); /* so that no lap makes one necessary */
     cfgs_reader *its = reader_of(large);
     const struct snapshot *snapshot;
     load_ints(large, "key.", 2000, false);
     uint64_t start = time_ns(), building = 0, built = 0, longest = 0;
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; built < 5; i++) { /* hangs, and the test with it, if none is ever built */
         set_int(large, "a", i);
         cr_assert_eq(snapshots_get(snapshots, its, 1, 0, &snapshot), SNAPSHOT_OK);
         release(snapshot);
@@ -169,7 +169,6 @@ Test(snapshots, take_at_most_a_tenth_of_the_time_to_build)
         building += info().last_build_ns;
         longest = info().last_build_ns > longest ? info().last_build_ns : longest;
     }
-    cr_expect_gt(built, 1);
     cr_expect_leq(building, (time_ns() - start) / 10 + longest);
     cfgs_reader_close(its);
     cfgs_publisher_close(large, false);

@@ -591,6 +591,24 @@ Test(stream, tells_the_registry_how_far_it_is)
     fake_close(call);
 }
 
+Test(stream, is_behind_by_what_it_has_not_been_given)
+{
+    struct seen seen = {0}, late = {0};
+    change(5);
+    struct call *first = subscribe(), *second = subscribe();
+    read_all(first, &seen);
+    read_all(second, &late);
+    change(3);
+    read_all(first, &seen);
+    service_stream_tick(&worker);
+    cr_expect_eq(COUNTED(lag), 3, "the furthest behind counts");
+    read_all(second, &late);
+    service_stream_tick(&worker);
+    cr_expect_eq(COUNTED(lag), 0);
+    fake_close(first);
+    fake_close(second);
+}
+
 /* ---- the memory of snapshots ------------------------------------------------------------------------------------- */
 
 /* A stream that holds a snapshot frame of its own and reads no further. */
