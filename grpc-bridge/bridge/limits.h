@@ -32,7 +32,7 @@ enum limit_kind { LIMIT_COUNT, LIMIT_BYTES, LIMIT_MS };
     X(stall_timeout, LIMIT_MS, 600000, 10, 86400000, "Time a stream may take no byte of what waits for it")            \
     X(output_high_water, LIMIT_BYTES, 262144, 16384, 16777216, "Output a connection holds before no more is made")     \
     X(max_snapshot_bytes, LIMIT_BYTES, 134217728, 1024, 2147483647, "A snapshot message")                              \
-    X(max_snapshots, LIMIT_COUNT, 4, 1, 1000, "Snapshot frames alive at once")                                         \
+    X(max_snapshots, LIMIT_COUNT, 64, 1, 1000, "Snapshot frames alive at once")                                        \
     X(max_snapshot_memory, LIMIT_BYTES, 536870912, 1024, 1099511627776, "Memory of the snapshot frames alive")         \
     X(max_agents, LIMIT_COUNT, 4096, 1, 1000000, "Registered agents")                                                  \
     X(drain_timeout, LIMIT_MS, 10000, 10, 600000, "Time to end all connections at a stop")                             \

@@ -82,18 +82,18 @@ def check_client(scene):
     bridge, port = scene.start_bridge("0")
     client = scene.start(sys.executable, scene.folder + "/client.py", "127.0.0.1:" + port, scene.certificate,
                          scene.token, PYTHONPATH=scene.folder)
-    first, settings = (int(number) for number in wait_for(client, r"^(\d+) (\d+)$").groups())
+    first, settings = (int(number) for number in wait_for(client, r"^snapshot #(\d+): (\d+) settings$").groups())
     assert settings > 100, "%d settings" % settings
     scene.command("set", "log_level", "debug")
-    wait_for(client, r"^%d %d$" % (first + 1, settings))
-    scene.command("unset", "log_level")
-    wait_for(client, r"^%d %d$" % (first + 2, settings))
+    wait_for(client, r'^update #%d: log_level = "debug" \(cli\)$' % (first + 1))
+    scene.command("set", "api_key", "not-a-real-key")
+    wait_for(client, r"^update #%d: api_key = \*{8} \(cli\)$" % (first + 2))
     bridge.terminate()
     assert bridge.wait() == 0
     wait_for(client, r"^UNAVAILABLE ")
     scene.start_bridge(port)
     wait_for(client, r"^PERMISSION_DENIED session_id '.*' not found: ")
-    wait_for(client, r"^%d %d$" % (first + 2, settings))
+    wait_for(client, r"^snapshot #%d: %d settings$" % (first + 2, settings))
     return port
 
 
