@@ -11,7 +11,7 @@ A section is a `###` heading below `## Troubleshooting`.  Each starts on a host 
 There is no other kind of block, no command inside the text, and no method of Host that the page does not use.
 
 Names of the page stand for others in the test: instance NAME is docs-PID-NUMBER-NAME, the folders of PLACES are
-subfolders of one that is made for the section, the agent is the user nobody, and the group `agents` its group.
+subfolders of one that is made for the section, the bridge's port 5001 is a free one, the agent is the user nobody, and the group `agents` its group.
 SPDX-License-Identifier: Apache-2.0
 """
 import grp
@@ -26,7 +26,8 @@ import sys
 import tempfile
 import time
 
-CLI, DAEMON, LIBRARY = (os.environ[name] for name in ("CONFIGSTREAM", "CONFIGSTREAMD", "LIBCONFIGSTREAM"))
+CLI, DAEMON, BRIDGE, LIBRARY = (os.environ[name] for name in
+                                ("CONFIGSTREAM", "CONFIGSTREAMD", "CONFIGSTREAM_BRIDGE", "LIBCONFIGSTREAM"))
 PATIENCE = 60  # seconds until a condition counts as never coming true
 AGENT = pwd.getpwnam("nobody")
 AS_AGENT = ["setpriv", "--reuid", str(AGENT.pw_uid), "--regid", str(AGENT.pw_gid), "--clear-groups"]
@@ -60,6 +61,7 @@ class Host:
         self._prefix = "docs-%d-%d-" % (os.getpid(), next(self.numbers))
         self._folder = tempfile.mkdtemp(prefix="cfgs-")
         self._daemons = {}
+        self._bridge = self._port = None
         self._meanwhile = None
         self._status = 0
         ours = re.compile(r"DD_|CONFIGSTREAM|NOTIFY_SOCKET$")
@@ -69,7 +71,7 @@ class Host:
         for place in ("/bin", "/lib", *PLACES.values()):
             os.mkdir(self._folder + place)
         shutil.copy(LIBRARY, self._folder + "/lib/libconfigstream.so.0")
-        for name, program in (("configstream", CLI), ("configstreamd", DAEMON)):
+        for name, program in (("configstream", CLI), ("configstreamd", DAEMON), ("configstream-bridge", BRIDGE)):
             shutil.copy(program, "%s/lib/%s" % (self._folder, name))
             self._write("bin/" + name,
                         WRAPPER.format(folder=self._folder, name=name, instance=self._prefix + "default"))
@@ -78,6 +80,9 @@ class Host:
         self._write("etc/datadog.yaml", MAIN)
 
     def _close(self):
+        if self._bridge:
+            self._bridge.terminate()  # it removes its status socket
+            self._bridge.wait(PATIENCE)
         for daemon in self._daemons.values():
             daemon.kill()
             daemon.wait()
@@ -126,6 +131,34 @@ class Host:
 
     def the_daemon_starts(self):
         self._start()
+
+    def the_bridge_runs(self):
+        self._start()
+        log_path = self._folder + "/bridge.log"
+        with open(log_path, "w", encoding="utf-8") as log:
+            self._bridge = subprocess.Popen(
+                ["configstream-bridge", "--listen", "127.0.0.1:0", "--metrics", "off",
+                 "--cert", self._folder + "/etc/ipc_cert.pem", "--auth-token-file", self._folder + "/etc/auth_token"],
+                env=self._environment, stderr=log)
+
+        def port():
+            with open(log_path, encoding="utf-8") as log:
+                found = re.search(r"listening on 127\.0\.0\.1:(\d+)", log.read())
+            self._port = found and found[1]
+            return found
+
+        eventually("the bridge", port)
+
+    def the_agent_has_an_older_token(self):
+        self._write("etc/token_of_the_agent", "0" * 64)
+
+    def the_agent_has_the_certificate_of_another_bridge(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-subj", "/CN=another", "-days", "1", "-keyout", self._folder + "/key",
+                        "-out", self._folder + "/etc/ipc_cert_of_the_agent.pem"], check=True, capture_output=True)
+        with open(self._folder + "/key", encoding="ascii") as key, \
+                open(self._folder + "/etc/ipc_cert_of_the_agent.pem", "a", encoding="ascii") as file:
+            file.write(key.read())
 
     def instance_web_runs(self):
         self._start(instance="web")
@@ -198,7 +231,7 @@ class Host:
         text = re.sub(r"(/dev/shm/configstream\.|--instance )(?=[\w-])", r"\g<1>" + self._prefix, text)
         for place, folder in PLACES.items():
             text = text.replace(place, self._folder + folder)
-        return text
+        return text.replace(":5001", ":%s" % self._port) if self._port else text
 
     def _to_page(self, text):
         # others of the same machine are none of this host's
@@ -208,6 +241,7 @@ class Host:
         text = text.replace(self._prefix, "")
         for place, folder in PLACES.items():
             text = text.replace(self._folder + folder, place)
+        text = text.replace(":%s" % self._port, ":5001") if self._port else text
         return re.sub(r"\b%s\b" % grp.getgrgid(AGENT.pw_gid).gr_name, "agents", text)
 
     def _run(self, as_agent, command):
