@@ -134,7 +134,12 @@ enum channel_result channel_read(struct channel *channel, void *to, size_t room,
     ERR_clear_error();
     errno = 0;
     int returned = SSL_read_ex(channel->ssl, to, room, got);
-    return returned == 1 ? CHANNEL_OK : judge(channel, returned, errno);
+    enum channel_result result = returned == 1 ? CHANNEL_OK : judge(channel, returned, errno);
+    /* Its bytes stay in the socket and would wake the worker at once, again and again, for as long as it takes nothing.
+     * One key update is answered with the next write; nobody needs several meanwhile. */
+    if (result == CHANNEL_WANT_WRITE)
+        return fail(channel, "", "it asks for key updates and takes no answers");
+    return result;
 }
 
 enum channel_result channel_write(struct channel *channel, const void *from, size_t length, size_t *written)

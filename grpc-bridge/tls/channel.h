@@ -26,7 +26,8 @@ void channel_free(struct channel *channel);
 /** OK only when ALPN chose h2 and, unless no_auth, the client's certificate was verified. */
 enum channel_result channel_handshake(struct channel *channel);
 
-/** *got bytes, at least one, on OK.  Call until WANT_READ: bytes held inside never make the socket readable. */
+/** *got bytes, at least one, on OK.  Call until WANT_READ: bytes held inside never make the socket readable.  Never
+ *  WANT_WRITE. */
 enum channel_result channel_read(struct channel *channel, void *to, size_t room, size_t *got);
 
 /** *written bytes, at least one, on OK; maybe fewer than given. */

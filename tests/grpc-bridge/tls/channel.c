@@ -509,6 +509,37 @@ Test(channel, keys_may_be_updated_but_not_for_ever)
     channel_shutdown(channel);
 }
 
+/* Pieces that the socket takes before it is full. */
+static size_t write_pieces(size_t most)
+{
+    static const char piece[1000];
+    size_t count = 0, done;
+    while (count < most && channel_write(channel, piece, sizeof piece, &done) == CHANNEL_OK)
+        count++;
+    return count;
+}
+
+/* The answers find no room in the socket, so a read comes to wait for a write: who only waits for bytes to read would be
+ * woken by those already there, again and again. */
+Test(channel, a_peer_that_asks_for_key_updates_and_takes_no_answers_fails)
+{
+    enum channel_result result = CHANNEL_WANT_READ;
+    size_t done;
+    char byte;
+    connects((struct client_options){.identity = &own});
+    size_t fit = write_pieces(SIZE_MAX);
+    connects((struct client_options){.identity = &own});
+    cr_assert_eq(write_pieces(fit), fit, "the same socket took as much before");
+    for (int i = 0; i < 50 && result == CHANNEL_WANT_READ; i++) {
+        cr_assert_eq(SSL_key_update(client.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        cr_assert_eq(SSL_do_handshake(client.ssl), 1);
+        result = channel_read(channel, &byte, 1, &done);
+    }
+    cr_expect_eq(result, CHANNEL_FAILED, "it is %d", result);
+    cr_expect(strstr(channel_reason(channel), "takes no answers"), "%s", channel_reason(channel));
+    channel_shutdown(channel);
+}
+
 Test(channel, a_renegotiation_is_not_entered)
 {
     char byte;
