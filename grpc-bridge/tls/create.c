@@ -20,11 +20,16 @@ struct draft {
     char name[PATH_MAX];
 };
 
+static void directory_of(const char *path, char to[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    snprintf(to, PATH_MAX, "%.*s", slash > path ? (int)(slash - path) : 1, slash ? path : ".");
+}
+
 static bool open_unnamed(const char *path, struct draft *draft)
 {
     char directory[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    directory_of(path, directory);
     draft->fd = open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     snprintf(draft->name, sizeof draft->name, "/proc/self/fd/%d", draft->fd);
     return draft->fd >= 0;
@@ -63,6 +68,17 @@ static bool give_name(const struct draft *draft, const char *path, const struct 
     return true;
 }
 
+static bool cannot_make(const char *path, const char *what, int error, bool opened, struct problem *problem)
+{
+    char directory[PATH_MAX];
+    directory_of(path, directory);
+    if (error == ENOENT && !opened)
+        return problem_set(problem, "%s: there is no %s, and no directory to make one in: make the directory %s for this "
+                                    "user, or name another file", path, what, directory);
+    return problem_set(problem, "%s: there is no %s, and none can be made: %s; make the directory writable to this user, "
+                                "or put the file there", path, what, strerror(error));
+}
+
 static bool write_new(const struct log *log, const char *path, const char *what, const char *bytes, size_t length,
                       struct problem *problem)
 {
@@ -75,8 +91,7 @@ static bool write_new(const struct log *log, const char *path, const char *what,
         close(draft.fd);
     if (named)
         unlink(draft.name);
-    return ok || problem_set(problem, "%s: there is no %s, and none can be made: %s; make the directory writable to "
-                                      "this user, or put the file there", path, what, strerror(error));
+    return ok || cannot_make(path, what, error, unnamed || named, problem);
 }
 
 static bool is_missing(const char *path)

@@ -119,6 +119,7 @@ static bool replace(struct credentials *credentials, const struct credential_fil
     struct identity *identity = identity_load(files, credentials->options.no_auth, &problem);
     if (identity) {
         memcpy(credentials->loaded, credentials->seen, sizeof credentials->loaded);
+        memset(credentials->refused, 0, sizeof credentials->refused);
         publish(credentials, identity);
         say(credentials, identity, "replaced; connections on the former ones end in time");
         return true;
@@ -127,6 +128,16 @@ static bool replace(struct credentials *credentials, const struct credential_fil
         log_write(credentials->options.log, LOG_ERROR, "credentials: the former ones stay in force: %s", problem.text);
     memcpy(credentials->refused, credentials->seen, sizeof credentials->refused);
     return false;
+}
+
+/* A mistake that was mended is told again when it comes back. */
+static void forget_refused(struct credentials *credentials)
+{
+    static const unsigned char none[sizeof credentials->refused];
+    if (memcmp(credentials->refused, none, sizeof none) == 0)
+        return;
+    memset(credentials->refused, 0, sizeof credentials->refused);
+    log_write(credentials->options.log, LOG_INFO, "credentials: the files are those in force again");
 }
 
 /* What was refused is tried again: memory comes back, and a certificate may be for tomorrow. */
@@ -141,6 +152,8 @@ bool credentials_follow(struct credentials *credentials)
         memcpy(credentials->seen, digest, sizeof digest);
     if (settled && memcmp(digest, credentials->loaded, sizeof digest) != 0)
         replaced = replace(credentials, &files);
+    else if (settled)
+        forget_refused(credentials);
     files_free(&files);
     return replaced;
 }

@@ -82,8 +82,8 @@ static bool check_file(const struct credential_file *file, struct problem *probl
     if (!file->path)
         return true;
     if (file->error)
-        return problem_set(problem, "%s: cannot read: %s; make it readable to this user, or name another file",
-                           file->path, strerror(file->error));
+        return problem_set(problem, "%s: cannot read: %s; %s, or name another file", file->path, strerror(file->error),
+                           file->error == ENOENT ? "put it there" : "make it readable to this user");
     if (!file->bytes)
         return problem_set(problem, "%s: must be a regular file of at most %d bytes", file->path,
                            CREDENTIAL_FILE_MAX_BYTES);

@@ -126,8 +126,8 @@ static bool read_combined(const struct credential_files *files, struct material 
         return false;
     X509 *certificate = sk_X509_value(out->chain, 0);
     if (!certificate || !out->key)
-        return problem_set(problem, "%s: it must hold a CERTIFICATE and its EC PRIVATE KEY, and has no %s; remove it "
-                                    "to have one made", files->cert.path, certificate ? "key" : "certificate");
+        return problem_set(problem, "%s: it must hold a CERTIFICATE and its EC PRIVATE KEY, and has no %s; remove it, "
+                                    "and the next start makes one", files->cert.path, certificate ? "key" : "certificate");
     if (!X509_up_ref(certificate))
         return problem_memory(problem);
     if (sk_X509_push(out->trusted, certificate) > 0)

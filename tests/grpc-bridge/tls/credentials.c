@@ -182,7 +182,9 @@ Test(credentials, a_missing_directory_is_named_with_a_way_out)
 {
     struct credentials_options options = scene_options(&scene);
     options.token_path = "/nonexistent/directory/auth_token";
-    is_refused(options, "/nonexistent/directory/auth_token", "make the directory writable");
+    is_refused(options, "/nonexistent/directory/auth_token", "make the directory /nonexistent/directory for this user");
+    options.token_path = "no_such_directory/auth_token";
+    is_refused(options, "no_such_directory/auth_token", "make the directory no_such_directory for this user");
 }
 
 Test(credentials, separate_files_are_not_made)

@@ -124,6 +124,32 @@ Test(follow, files_that_cannot_be_loaded_change_nothing_and_are_told_once)
     free(token), free(bearer);
 }
 
+Test(follow, the_same_mistake_is_told_again_once_it_was_mended)
+{
+    char *token = file_get(scene.token);
+    for (unsigned times = 1; times <= 2; times++) {
+        cr_assert_eq(unlink(scene.token), 0);
+        cr_expect_not(follows());
+        cr_expect_eq(count_of(log_caught(), "the former ones stay in force"), times);
+        cr_expect_eq(count_of(log_caught(), "are those in force again"), times - 1);
+        file_put(scene.token, token, 0600);
+        cr_expect_not(follows());
+        cr_expect_eq(count_of(log_caught(), "are those in force again"), times);
+    }
+    free(token);
+}
+
+/* Following makes nothing, so no cure may say so. */
+Test(follow, no_file_is_to_be_removed_and_none_made_readable_that_is_not_there)
+{
+    file_put(scene.token, "short", 0600);
+    cr_expect_not(follows());
+    cr_expect_eq(count_of(log_caught(), "the next start makes one"), 1);
+    cr_assert_eq(unlink(scene.token), 0);
+    cr_expect_not(follows());
+    cr_expect_eq(count_of(log_caught(), "No such file or directory; put it there"), 1);
+}
+
 Test(follow, files_that_vanish_change_nothing_and_are_not_made_anew)
 {
     cr_assert_eq(unlink(scene.token), 0);
