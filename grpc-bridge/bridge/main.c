@@ -107,13 +107,12 @@ static bool check_metrics(const struct program *program, struct problem *problem
                         program->options.metrics));
 }
 
-/* For the certificate that may be made.  An address that stands for all names nothing. */
+/* For the certificate that may be made. */
 static unsigned certificate_names(const struct options *options, char hosts[][LISTEN_HOST_BYTES], const char *names[])
 {
     unsigned count = 0;
     for (unsigned i = 0; i < options->listen_count; i++) {
-        if (!listen_host(options->listen[i], hosts[count]) || strcmp(hosts[count], "0.0.0.0") == 0 ||
-            strspn(hosts[count], ":0") == strlen(hosts[count]))
+        if (!listen_host(options->listen[i], hosts[count]))
             continue;
         names[count] = hosts[count];
         count++;

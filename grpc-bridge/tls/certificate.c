@@ -49,11 +49,10 @@ static bool append_own_name(struct buffer *to, struct problem *problem)
 
 static bool append_name(struct buffer *to, const char *name, struct problem *problem)
 {
-    unsigned char address[sizeof(struct in6_addr)];
-    if (strcmp(name, "0.0.0.0") == 0 || strcmp(name, "::") == 0 || !name[0])
-        return append_own_name(to, problem);
-    if (inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1)
-        return append(to, "IP:", name, problem);
+    static const struct in6_addr any = IN6ADDR_ANY_INIT; /* its first bytes are INADDR_ANY */
+    struct in6_addr address = any;
+    if (inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1)
+        return memcmp(&address, &any, sizeof any) == 0 ? append_own_name(to, problem) : append(to, "IP:", name, problem);
     if (is_host_name(name))
         return append(to, "DNS:", name, problem);
     return problem_set(problem, "'%s' is neither an address nor a host name, so no certificate can be made for it; "

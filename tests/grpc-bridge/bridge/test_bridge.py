@@ -102,6 +102,14 @@ class Start(BridgeCase):
         self.assertEqual((self.read(self.certificate), self.read(self.token)), before)
         self.assertNotIn(before[1], self.read(self.bridge_log))
 
+    def test_the_certificate_that_is_made_names_the_host_where_it_listens_everywhere(self):
+        self.start_bridge("--listen", "0.0.0.0:0")
+        text = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", self.certificate],
+                              capture_output=True, text=True, check=True).stdout
+        names = re.findall(r"(?:DNS|IP Address):([^,\s]+)", text)
+        self.assertIn(socket.gethostname(), names)
+        self.assertNotIn("0.0.0.0", names)
+
     def test_credentials_that_are_required_are_not_made(self):
         status, said = self.refuse("--require-credentials")
         self.assertEqual(status, 1)
