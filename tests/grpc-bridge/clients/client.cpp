@@ -295,9 +295,9 @@ Words connect(const Words &words)
     arguments.SetInt("grpc.max_reconnect_backoff_ms", 500);
     if (has(words, "receive_max"))
         arguments.SetMaxReceiveMessageSize(std::stoi(get(words, "receive_max")));
-    grpc::SslCredentialsOptions credentials{content(words, "ca"), content(words, "key"), content(words, "cert")};
-    channels[get(words, "channel")] =
-        grpc::CreateCustomChannel(get(words, "address"), grpc::SslCredentials(credentials), arguments);
+    grpc::SslCredentialsOptions files{content(words, "ca"), content(words, "key"), content(words, "cert")};
+    auto credentials = has(words, "plain") ? grpc::InsecureChannelCredentials() : grpc::SslCredentials(files);
+    channels[get(words, "channel")] = grpc::CreateCustomChannel(get(words, "address"), credentials, arguments);
     return {};
 }
 

@@ -127,7 +127,10 @@ class Client:
                    ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)]
         if "receive_max" in words:
             options.append(("grpc.max_receive_message_length", int(words["receive_max"])))
-        self.channels[words["channel"]] = grpc.secure_channel(words["address"], self.credentials(words), options)
+        if "plain" in words:
+            self.channels[words["channel"]] = grpc.insecure_channel(words["address"], options)
+        else:
+            self.channels[words["channel"]] = grpc.secure_channel(words["address"], self.credentials(words), options)
         return {}
 
     @staticmethod

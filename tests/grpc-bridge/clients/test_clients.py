@@ -5,7 +5,7 @@ import signal
 import socket
 import unittest
 
-from harness import PATIENCE, World, eventually, read, write
+from harness import PATIENCE, REGISTRATION, World, eventually, read, write
 
 UUID4 = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 UNKNOWN_SESSION = "00000000-0000-4000-8000-000000000000"
@@ -100,19 +100,27 @@ class Refusals(World):
         act()
         eventually("the count of " + name, lambda: self.bridge.metric(name) > before)
 
+    def assert_all_refuse(self, token, text):
+        unknown = {"of": UNKNOWN_SESSION}
+        for command, words in (("probe", {}), ("hostname", {}), ("register", REGISTRATION), ("refresh", unknown),
+                               ("new_register", REGISTRATION), ("new_refresh", unknown),
+                               ("report", {"text": "x", **unknown})):
+            with self.subTest(command=command):
+                self.assert_status(self.one.call(command, token=token, **words), "UNAUTHENTICATED", text)
+
     def test_no_token(self):
-        for command, words in (("probe", {}), ("hostname", {}), ("register", {}), ("refresh", {"of": UNKNOWN_SESSION})):
-            self.assert_status(self.one.call(command, token=None, **words), "UNAUTHENTICATED",
-                               "Request unauthenticated with Bearer")
+        self.assert_all_refuse(None, "Request unauthenticated with Bearer")
 
     def test_a_wrong_token(self):
+        self.assert_all_refuse("f" * 64, "invalid auth token")
         self.assert_status(self.one.call("probe", token=""), "UNAUTHENTICATED", "Request unauthenticated with Bearer")
         for token in ("f" * 64, self.one.token[:-1], self.one.token + "0", "x" * 4000):
             self.assert_status(self.one.call("probe", token=token), "UNAUTHENTICATED", "invalid auth token")
 
-    def test_a_stream_without_a_token(self):
+    def test_a_stream_without_a_token_or_with_a_wrong_one(self):
         self.one.register()
         self.assert_status(self.stream_ends(token=None), "UNAUTHENTICATED", "Request unauthenticated with Bearer")
+        self.assert_status(self.stream_ends(token="f" * 64), "UNAUTHENTICATED", "invalid auth token")
 
     def test_refused_tokens_are_counted(self):
         self.assert_counted("authorization_errors", lambda: self.one.call("probe", token="f" * 64))
@@ -172,6 +180,9 @@ class Refusals(World):
     def assert_refused_handshake(self, **connection):
         self.assert_counted("handshake_failures", lambda: self.assert_status(
             self.agent(**connection).call("probe"), "UNAVAILABLE"))
+
+    def test_plain_text_on_the_tls_port(self):
+        self.assert_refused_handshake(plain=1)
 
     def test_a_bridge_of_another_ca_is_refused_by_the_client(self):
         stranger = self.other_credentials()
@@ -504,17 +515,46 @@ class Early(World):
         eventually("the bridge's notice", lambda: agent.call("health")["health"] == "SERVING")
 
 
-class Credentials(World):
-    bridge_flags = ("--credential-drain", "2s")
-
-    def test_rotation(self):
-        old = self.agent()
-        old.join()
+class Rotating(World):
+    def rotate(self):
+        """The former certificate's file."""
         others, generation = self.other_credentials(), self.bridge.metric("credentials_generation")
         former = os.path.join(self.folder, "former.pem")
         write(former, read(self.bridge.credentials.cert))
         others.copy_to(self.bridge.credentials)
         eventually("the bridge's notice", lambda: self.bridge.metric("credentials_generation") > generation)
+        return former
+
+
+class Rotation(Rotating):
+    """Nothing drops at once: here there is more time than any test takes."""
+    bridge_flags = ("--credential-drain", "24h")
+
+    def test_streams_go_on_and_sessions_stay(self):
+        old = self.agent()
+        old.join()
+        self.rotate()
+        self.assert_well(old.reach(self.producer.set("text", "rotated")))
+        self.assertEqual(old.look()["snapshots"], 1)
+        self.assert_status(old.refresh(), "UNAUTHENTICATED", "invalid auth token")
+        self.assert_status(old.refresh(token=self.bridge.credentials.token), "OK")
+        new = self.agent()
+        new.session = old.session
+        self.assert_status(new.refresh(), "OK")
+        new.subscribe()
+        self.assert_well(new.first())
+        for agent in (old, new):
+            self.assert_well(agent.reach(self.producer.set("text", agent.channel)))
+            self.assert_same_view(agent)
+
+
+class Credentials(Rotating):
+    bridge_flags = ("--credential-drain", "2s")
+
+    def test_rotation(self):
+        old = self.agent()
+        old.join()
+        former = self.rotate()
         self.assert_new_ones_count(former, old.token)
         status, message = old.end()  # within the time that was given
         self.assertEqual(status, "UNAVAILABLE", message)
