@@ -17,7 +17,7 @@ Usage: tests/interop/run.sh [OPTION...]
   --only NAME   one client only: node, go-debian, go-newest or rust
   --keep        keep the directory with logs
 
-A client whose tools or packages cannot be had here is SKIPPED with the reason.
+A client whose tools or packages cannot be had here is SKIPPED with the reason; one that does not build has FAILED.
 Exit status: 0 nothing failed, 1 a client failed, 2 usage.
 TEXT
 }
@@ -75,7 +75,8 @@ TEXT
     export PROTOS="$root/grpc-bridge/proto"
 }
 
-# ---- the clients: each prepares itself, or says why not, and names its version and its command -----------------------
+# ---- the clients: each prepares itself, and names its version and its command ------------------------------------------
+# Or says why not: 1, it cannot be had here, or 2, it does not build.
 
 version='' reason='' command=()
 
@@ -109,11 +110,11 @@ prepare_go-debian() {
     for file in "${protos[@]}"; do mapping+=",M$file=$package"; done
     for file in "${protos[@]}"; do
         protoc -I "$PROTOS" --go_out="plugins=grpc,import_path=core$mapping:$work" "$file" 2>>"$work/go-debian.build" ||
-            { reason="protoc-gen-go: $(tail -n 1 "$work/go-debian.build")"; return 1; }
+            { reason="protoc-gen-go: $(tail -n 1 "$work/go-debian.build")"; return 2; }
     done
     find "$work" -name '*.pb.go' -exec mv {} "$folder" \;
     (cd "$go_path/src/interop" && GO111MODULE=off GOFLAGS= GOPATH="$go_path:$debian" go build -o "$work/go-debian") \
-        >>"$work/go-debian.build" 2>&1 || { reason="go build: $(tail -n 1 "$work/go-debian.build")"; return 1; }
+        >>"$work/go-debian.build" 2>&1 || { reason="go build: $(tail -n 1 "$work/go-debian.build")"; return 2; }
     version="grpc-go $(dpkg-query -W -f '${Version}' golang-google-grpc-dev), $(go env GOVERSION)"
     command=("$work/go-debian")
 }
@@ -123,9 +124,10 @@ prepare_go-newest() {
     local folder="$work/go-newest.d" proto=github.com/DataDog/datadog-agent/pkg/proto
     need go || return 1
     mkdir "$folder" && cp "$here/go/client.go" "$folder"
-    (cd "$folder" && go mod init interop && go get "$proto@latest" google.golang.org/grpc@latest && go mod tidy &&
-        go build -o "$work/go-newest") >"$work/go-newest.build" 2>&1 ||
-        { reason="go: $(tail -n 1 "$work/go-newest.build")"; return 1; }
+    (cd "$folder" && go mod init interop && go get "$proto@latest" google.golang.org/grpc@latest && go mod tidy) \
+        >"$work/go-newest.build" 2>&1 || { reason="go: $(tail -n 1 "$work/go-newest.build")"; return 1; }
+    (cd "$folder" && go build -o "$work/go-newest") >"$work/go-newest.build" 2>&1 ||
+        { reason="go build: $(tail -n 1 "$work/go-newest.build")"; return 2; }
     version="grpc-go $(cd "$folder" && go list -m -f '{{.Version}}' google.golang.org/grpc)"
     version+=", protos of the agent $(cd "$folder" && go list -m -f '{{.Version}}' $proto)"
     command=("$work/go-newest")
@@ -135,8 +137,10 @@ prepare_rust() {
     need cargo protoc || return 1
     local folder="$cache/rust"
     mkdir -p "$folder" && cp -r "$here/rust/." "$folder" && rm -f "$folder/Cargo.lock"
-    (cd "$folder" && cargo build) >"$work/rust.build" 2>&1 ||
+    (cd "$folder" && cargo fetch) >"$work/rust.build" 2>&1 ||
         { reason="cargo: $(grep -m 1 '^error' "$work/rust.build")"; return 1; }
+    (cd "$folder" && cargo build --offline) >"$work/rust.build" 2>&1 ||
+        { reason="cargo build: $(grep -m 1 '^error' "$work/rust.build")"; return 2; }
     version="tonic $(locked tonic), h2 $(locked h2), rustls $(locked rustls)"
     command=("$folder/target/debug/configstream-interop")
 }
@@ -146,12 +150,14 @@ locked() { grep -A1 "^name = \"$1\"$" "$cache/rust/Cargo.lock" | sed -n 's/versi
 # ---- the whole --------------------------------------------------------------------------------------------------------
 
 run_client() {
-    local name=$1 outcome=PASSED
+    local name=$1 outcome=PASSED prepared=0
     [[ -z $only || $only == "$name" ]] || return 0
     say "$name: preparing"
     version='' reason=''
-    if ! "prepare_$name"; then
-        rows+=("$(printf '%-10s  SKIPPED  %s' "$name" "$reason")")
+    "prepare_$name" || prepared=$?
+    if ((prepared)); then
+        ((prepared == 1)) && outcome=SKIPPED || { outcome=FAILED; failed=1; }
+        rows+=("$(printf '%-10s  %-7s  %s' "$name" "$outcome" "$reason")")
         return 0
     fi
     say "$name: $version"
