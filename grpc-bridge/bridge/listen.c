@@ -91,6 +91,7 @@ bool listen_resolve(struct listen_addresses *addresses, const char *option, cons
         return problem_set(problem, "%s: '%s' is not HOST:PORT, such as localhost:5001, 0.0.0.0:5001 or [::1]:5001",
                            option, text);
     int error = look_up_name(addresses, host, port, &fits);
+    addresses->unanswered = error == EAI_AGAIN;
     if (error)
         return problem_set(problem, "%s: there is no address for '%s': %s; give one as a number", option, host,
                            error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));

@@ -28,6 +28,7 @@ struct listen_address {
 struct listen_addresses {
     struct listen_address all[LISTEN_ADDRESSES_MAX];
     unsigned count, names;
+    bool unanswered; /* no name server answered: the mistake is nobody's, and it may go well later */
 };
 
 /** The host of HOST:PORT, without the brackets of an IPv6 address.  False: it is not of that form. */

@@ -359,7 +359,8 @@ int main(int argc, char **argv)
     if (!resolve_addresses(&program, &problem) || !check_no_auth(&program, &problem) ||
         !check_metrics(&program, &problem)) {
         complain(&problem);
-        return EXIT_USAGE;
+        /* Service managers do not try again after a mistake of usage, and at a boot they should. */
+        return program.addresses.unanswered ? EXIT_FAILURE : EXIT_USAGE;
     }
     notify_open(&program.notify);
     bool started = start(&program, &problem);

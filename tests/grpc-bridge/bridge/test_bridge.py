@@ -59,7 +59,15 @@ class Usage(BridgeCase):
                 self.assert_usage([option, "'' is no path"], option, "")
 
     def test_a_host_without_address_is_named(self):
-        self.assert_usage(["--listen", "'no-such-host.invalid'"], "--listen", "no-such-host.invalid:5001")
+        self.assert_usage(["--listen", "no address for 'no..host'"], "--listen", "no..host:5001")
+
+    def test_a_name_server_that_does_not_answer_is_no_mistake_of_usage(self):
+        result = subprocess.run(["unshare", "-rn", *self.bridge_arguments("--listen", "no-such-host.invalid:5001")],
+                                capture_output=True, text=True, timeout=PATIENCE)
+        if "Temporary failure" not in result.stderr:
+            self.skipTest("no network without name servers here: " + result.stderr)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("'no-such-host.invalid'", result.stderr)
 
     def test_without_authentication_only_loopback_is_served(self):
         self.assert_usage(["--insecure-no-auth", "secrets included", "0.0.0.0:0", "leave the option out"],
