@@ -150,11 +150,11 @@ static void close_watch(struct call *call)
 
 /* ---- news -------------------------------------------------------------------------------------------------------- */
 
+/* A producer without a first snapshot is starting, not running.  The ID says nothing: an empty configuration's is 0. */
 static bool producer_serves(cfgs_reader *reader)
 {
     cfgs_reader_info info;
-    return reader && cfgs_reader_status(reader, &info, sizeof info) == CFGS_OK && info.state == CFGS_PRODUCER_RUNNING &&
-           info.sequence > 0;
+    return reader && cfgs_reader_status(reader, &info, sizeof info) == CFGS_OK && info.state == CFGS_PRODUCER_RUNNING;
 }
 
 void service_health_look(struct worker *worker)

@@ -79,6 +79,14 @@ Test(health, is_not_serving_before_the_first_snapshot)
     cr_expect_eq(check(""), SERVING);
 }
 
+/* Its ID is 0, and streams begin with it all the same. */
+Test(health, is_serving_a_configuration_without_settings)
+{
+    first_commit(publisher);
+    service_health_look(&worker);
+    cr_expect_eq(check(""), SERVING);
+}
+
 Test(health, is_not_serving_without_an_arena)
 {
     cfgs_reader *reader = worker.reader;
