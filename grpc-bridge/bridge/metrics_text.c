@@ -88,6 +88,8 @@ static void add_snapshots(struct page *page, const struct bridge *bridge)
     one(page, "configstream_snapshots_built", "counter", info.built, "Snapshot messages built");
     one(page, "configstream_oversized_snapshots", "counter", info.oversized,
         "Snapshot messages built beyond the 4 MiB that clients take by default");
+    one(page, "configstream_refused_snapshots", "counter", info.refused,
+        "Streams refused since the snapshot message is larger than may be sent");
     one(page, "configstream_snapshot_frames", "gauge", info.alive, "Snapshot messages in memory");
     one(page, "configstream_snapshot_frame_bytes", "gauge", info.bytes_alive, "Memory of these");
     one(page, "configstream_snapshot_bytes", "gauge", info.last_bytes, "Size of the snapshot message built last");

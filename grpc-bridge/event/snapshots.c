@@ -37,7 +37,7 @@ struct snapshots {
     pthread_mutex_t building;        /* who needs one that is not there waits for it rather than build another */
     int64_t warning_ms;              /* under it */
     /* For people, and for the bounds: written under the mutex but for alive, which also sinks without. */
-    _Atomic uint64_t alive, bytes_alive, built, last_bytes, last_build_ns, oversized;
+    _Atomic uint64_t alive, bytes_alive, built, last_bytes, last_build_ns, oversized, refused;
 };
 
 struct snapshots *snapshots_new(const struct limits *limits, const struct log *log)
@@ -346,6 +346,8 @@ static enum snapshot_result build_current(struct snapshots *snapshots, const str
     uint64_t start = clock_ns();
     enum snapshot_result result = build(snapshots, wish->reader, wish->arena, &plan, out);
     warn(snapshots, plan.total);
+    if (result == SNAPSHOT_TOO_LARGE)
+        atomic_fetch_add_explicit(&snapshots->refused, 1, memory_order_relaxed); /* relaxed: as in note() */
     if (result != SNAPSHOT_OK)
         return result;
     uint64_t end = clock_ns();
@@ -415,6 +417,6 @@ void snapshots_info(const struct snapshots *snapshots, struct snapshots_info *ou
     /* relaxed: numbers for people */
 #define NUMBER(name) .name = atomic_load_explicit(&snapshots->name, memory_order_relaxed)
     *out = (struct snapshots_info){NUMBER(alive), NUMBER(bytes_alive), NUMBER(built), NUMBER(last_bytes),
-                                   NUMBER(last_build_ns), NUMBER(oversized)};
+                                   NUMBER(last_build_ns), NUMBER(oversized), NUMBER(refused)};
 #undef NUMBER
 }

@@ -52,6 +52,7 @@ void snapshots_release(struct snapshots *snapshots, const struct snapshot *snaps
 struct snapshots_info {
     uint64_t alive, bytes_alive, built, last_bytes, last_build_ns;
     uint64_t oversized; /* built, and beyond the 4 MiB that clients take by default */
+    uint64_t refused;   /* tries at one that was larger than may be sent */
 };
 void snapshots_info(const struct snapshots *snapshots, struct snapshots_info *out);
 

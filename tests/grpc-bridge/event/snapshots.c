@@ -266,9 +266,12 @@ Test(snapshots, too_large_ones_are_refused)
     release(get(0));
     SET_LIMIT(limits, max_snapshot_bytes, 1024);
     change(100);
+    cr_assert_eq(info().refused, 0);
     cr_assert_eq(try_get(0, &snapshot), SNAPSHOT_TOO_LARGE);
+    cr_assert_eq(info().refused, 1);
     SET_LIMIT(limits, max_snapshot_bytes, 100000);
     release(get(0));
+    cr_assert_eq(info().refused, 1);
 }
 
 /* decisions 1 */
