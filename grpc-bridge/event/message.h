@@ -48,4 +48,20 @@ static inline size_t field_size(size_t length)
     return 1 + varint_size(length) + length;
 }
 
+/** What makes a message longer by at least so many bytes, and changes nothing: it goes in front of the true origin, and
+ * of a field that is repeated the last counts.  0: nothing. */
+static inline size_t filling_size(size_t length)
+{
+    return length ? field_size(length) : 0;
+}
+
+static inline uint8_t *put_filling(uint8_t *to, size_t length)
+{
+    if (length == 0)
+        return to;
+    to = put_head(to, TAG_ORIGIN, length);
+    memset(to, ' ', length);
+    return to + length;
+}
+
 #endif

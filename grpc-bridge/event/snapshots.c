@@ -5,6 +5,7 @@
 #include "bridge/rcu.h"
 #include "event/message.h"
 #include "event/updates.h"
+#include "http2/account.h"
 #include "http2/framing.h"
 
 #include <inttypes.h>
@@ -140,7 +141,7 @@ void snapshots_free(struct snapshots *snapshots)
 /* What is to be written, found in a first pass over the view. */
 struct plan {
     char origin[ORIGIN_BYTES];
-    size_t origin_length, message_length, total;
+    size_t origin_length, filling, message_length, total;
     uint64_t settings;
     int32_t id;
 };
@@ -149,6 +150,20 @@ static size_t head_length(const struct plan *plan)
 {
     size_t id = plan->id ? 1 + varint_size((uint64_t)plan->id) : 0;
     return field_size(plan->origin_length) + id;
+}
+
+static size_t total_of(size_t message_length)
+{
+    return GRPC_PREFIX_BYTES + field_size(message_length);
+}
+
+/* Alone in its frame it is no small one, of which many would cost a client its connection (http2/account.h). */
+static void fill_up(struct plan *plan)
+{
+    size_t total = total_of(plan->message_length);
+    plan->filling = total < ACCOUNT_FRAME_BYTES ? ACCOUNT_FRAME_BYTES - total : 0;
+    plan->message_length += filling_size(plan->filling);
+    plan->total = total_of(plan->message_length);
 }
 
 static int measure(cfgs_view *view, struct plan *plan)
@@ -166,7 +181,7 @@ static int measure(cfgs_view *view, struct plan *plan)
         plan->message_length += field_size(setting.length);
         plan->settings++;
     }
-    plan->total = GRPC_PREFIX_BYTES + field_size(plan->message_length);
+    fill_up(plan);
     return more;
 }
 
@@ -179,6 +194,7 @@ static bool fill(cfgs_view *view, const struct plan *plan, uint8_t *to)
     unsigned flags;
     framing_write_prefix(to, plan->total - GRPC_PREFIX_BYTES);
     to = put_head(to + GRPC_PREFIX_BYTES, TAG_SNAPSHOT, plan->message_length);
+    to = put_filling(to, plan->filling);
     to = put_bytes(to, TAG_ORIGIN, plan->origin, plan->origin_length);
     if (plan->id)
         to = put_head(to, TAG_SEQUENCE, (uint64_t)plan->id);

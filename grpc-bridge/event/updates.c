@@ -55,19 +55,9 @@ void update_frames_free(struct update_frames *frames)
 
 /* ---- making one -------------------------------------------------------------------------------------------------- */
 
-/* The field goes in front of the true origin: of a field that is repeated, the last counts. */
-static uint8_t *put_filling(uint8_t *to, size_t length)
-{
-    if (length == 0)
-        return to;
-    to = put_head(to, TAG_ORIGIN, length);
-    memset(to, ' ', length);
-    return to + length;
-}
-
 static struct frame *make_frame(const uint8_t *message, size_t length, size_t filling)
 {
-    size_t update = length + (filling ? field_size(filling) : 0), event = field_size(update);
+    size_t update = length + filling_size(filling), event = field_size(update);
     struct frame *frame = malloc(sizeof *frame + GRPC_PREFIX_BYTES + event);
     if (!frame)
         return NULL;

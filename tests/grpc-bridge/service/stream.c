@@ -423,6 +423,18 @@ Test(stream, fills_a_frame_up_when_it_has_to)
     fake_close(call);
 }
 
+/* Many streams that begin on one connection with a small configuration must not use up what newer clients bear. */
+Test(stream, begins_with_no_small_frame_even_if_the_configuration_is_small)
+{
+    struct seen seen = {0};
+    change(1);
+    struct call *call = subscribe();
+    cr_expect_geq(fake_pull(call, 16384, SMALL_FRAME_BYTES), SMALL_FRAME_BYTES);
+    take_in(call, &seen);
+    has_seen(&seen, 1, 0, 1);
+    fake_close(call);
+}
+
 /* ---- falling behind ---------------------------------------------------------------------------------------------- */
 
 /* decisions 2, 24; upstream-facts 6, incident 21 */
