@@ -29,7 +29,7 @@ struct stream {
     const struct update_frame *update; /* one that was cut */
     size_t offset;
     int64_t progress_ms; /* when it took a byte last */
-    bool no_room;        /* waits for a snapshot frame to be let go */
+    bool no_room;        /* waits for a snapshot frame to be let go, as of its last look */
     char session[SESSION_ID_BYTES];
     char name[4 * NAME_MAX_BYTES + 1]; /* escaped */
 };
@@ -234,7 +234,6 @@ static void begin_snapshot(struct stream *stream, const struct snapshot *snapsho
     stream->offset = 0;
     stream->arena = worker->arena;
     stream->sequence = snapshot->sequence;
-    stream->no_room = false;
 }
 
 static void end_for_arena(struct stream *stream)
@@ -391,6 +390,7 @@ static bool pull_next(struct stream *stream, struct data *data)
 {
     struct worker *worker = call_worker(stream->call);
 
+    stream->no_room = false; /* until this look finds the same */
     if (worker->arena == 0)
         return false; /* not attached yet */
     if (stream->arena == 0)

@@ -673,6 +673,44 @@ Test(stream, that_waits_for_room_gets_it_from_the_one_that_stood_still_longest)
     fake_close(waiting);
 }
 
+/* More than a worker holds of cut updates: one that wants to hold another gets a snapshot instead, if there is room. */
+Test(stream, that_waited_for_room_and_needs_it_no_more_ends_nobody)
+{
+    enum { BIG = 15 << 20, CUT = 4 };
+    struct seen seen[CUT + 1] = {0};
+    struct call *cut[CUT + 1];
+    char *text = malloc(BIG);
+    cr_assert(text);
+    atomic_store(&bridge.limits.max_snapshots, 1);
+    change(1);
+    struct call *holding = subscribe();
+    fake_pull(holding, 10, 0);
+    for (int i = 0; i <= CUT; i++) {
+        cut[i] = subscribe();
+        read_all(cut[i], &seen[i]);
+    }
+    for (int i = 0; i <= CUT; i++) {
+        memset(text, 'a' + i, BIG);
+        set_value(publisher, "big", cfgs_value_string(text, BIG), CFGS_SOURCE_FILE);
+        look();
+        for (int j = i + 1; j <= CUT; j++)
+            while (fake_pull(cut[j], PLENTY, 0) > 0)
+                continue;
+        fake_pull(cut[i], 1000, 0);
+    }
+    cr_expect_eq(COUNTED(updates_sent), CUT + CUT * (CUT + 1) / 2, "%llu", (unsigned long long)COUNTED(updates_sent));
+    while (fake_pull(cut[0], PLENTY, 0) > 0)
+        continue;
+    cr_expect_gt(fake_pull(cut[CUT], PLENTY, 0), 0, "now there is enough");
+    worker.now_ms += 5000;
+    service_stream_tick(&worker);
+    cr_expect(!holding->over, "%s", holding->message);
+    for (int i = 0; i <= CUT; i++)
+        fake_close(cut[i]);
+    fake_close(holding);
+    free(text);
+}
+
 Test(stream, that_goes_on_reading_keeps_its_snapshot_though_others_wait)
 {
     atomic_store(&bridge.limits.max_snapshots, 1);
