@@ -12,7 +12,7 @@
 #define BRIDGE_COUNTERS(X)                                                                                             \
     X(snapshots_sent, "Snapshots sent to subscribers")                                                                 \
     X(updates_sent, "Updates sent to subscribers")                                                                     \
-    X(discontinuities, "Snapshots sent in place of updates a subscriber missed")                                       \
+    X(discontinuities, "Subscribers that missed updates, or whose arena was replaced")                                 \
     X(dropped_updates, "Updates that were replaced by a snapshot")                                                     \
     X(bytes_sent, "Bytes written to connections")                                                                      \
     X(bytes_received, "Bytes read from connections")                                                                   \

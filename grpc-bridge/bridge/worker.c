@@ -36,7 +36,7 @@ void worker_notice(struct worker *worker, enum worker_notice kind, const char *f
         worker->notices[kind].silent++;
         return;
     }
-    char text[512], more[64] = "";
+    char text[WORKER_NOTICE_BYTES], more[64] = "";
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);

@@ -27,7 +27,8 @@ enum {
     WORKER_LISTENERS_MAX = 32,
     WORKER_SCRATCH_BYTES = 64 * 1024,
     WORKER_IO_BYTES = 64 * 1024,
-    WORKER_TICK_MS = 1000
+    WORKER_TICK_MS = 1000,
+    WORKER_NOTICE_BYTES = 512
 };
 
 /** What could fill a log is told once in a while, with how often it was. */
@@ -38,7 +39,8 @@ enum worker_notice {
     NOTICE_FULL,
     NOTICE_ACCEPT,
     NOTICE_ARENA,
-    NOTICE_LAPPED,
+    NOTICE_DISCONTINUITY,
+    NOTICE_DROPPED,
     NOTICE_KINDS
 };
 

@@ -31,7 +31,7 @@ struct stream {
     int64_t progress_ms; /* when it took a byte last */
     bool no_room;        /* waits for a snapshot frame to be let go, as of its last look */
     char session[SESSION_ID_BYTES];
-    char name[4 * NAME_MAX_BYTES + 1]; /* escaped */
+    char name[4 * NAME_MAX_BYTES + 5]; /* escaped; log_escape() leaves the room of one more */
 };
 
 static struct stream *stream_of(struct list *link)
@@ -214,10 +214,12 @@ static void count_snapshot(struct stream *stream, const struct snapshot *snapsho
     uint64_t missed = snapshot->sequence - stream->sequence;
     COUNT(&worker->counters, discontinuities, 1);
     COUNT(&worker->counters, dropped_updates, missed);
-    worker_notice(worker, NOTICE_LAPPED,
-                  "configstream: Discontinuity detected for subscriber '%s' (last ID %" PRIu64 ", current ID %" PRIu64
-                  "); configstream: Dropping config update for subscriber '%s' (lapped by %" PRIu64 ")",
-                  stream->name, stream->sequence, snapshot->sequence, stream->name, missed);
+    worker_notice(worker, NOTICE_DISCONTINUITY,
+                  "configstream: Discontinuity detected for subscriber '%s' (last ID %" PRIu64 ", current ID %" PRIu64 ")",
+                  stream->name, stream->sequence, snapshot->sequence);
+    worker_notice(worker, NOTICE_DROPPED,
+                  "configstream: Dropping config update for subscriber '%s' (lapped by %" PRIu64 ")", stream->name,
+                  missed);
 }
 
 static void begin_snapshot(struct stream *stream, const struct snapshot *snapshot, bool lapped)
@@ -236,8 +238,16 @@ static void begin_snapshot(struct stream *stream, const struct snapshot *snapsho
     stream->sequence = snapshot->sequence;
 }
 
+/* Once the worker has found the other arena, whose ID the log names. */
 static void end_for_arena(struct stream *stream)
 {
+    struct worker *worker = call_worker(stream->call);
+
+    COUNT(&worker->counters, discontinuities, 1);
+    worker_notice(worker, NOTICE_DISCONTINUITY,
+                  "configstream: Discontinuity detected for subscriber '%s' (the arena was replaced; last ID %" PRIu64
+                  ", current ID %" PRIu64 ")",
+                  stream->name, stream->sequence, worker->sequence);
     leave(stream);
     call_fail(stream->call, GRPC_UNAVAILABLE, "the arena was replaced; subscribe again");
 }
@@ -261,10 +271,7 @@ static bool get_snapshot(struct stream *stream, bool lapped)
         begin_snapshot(stream, snapshot, lapped);
         return stream->snapshot != NULL;
     case SNAPSHOT_NOT_READY:
-        return false;
-    case SNAPSHOT_REPLACED:
-        if (stream->arena != 0)
-            end_for_arena(stream); /* otherwise the worker's next look at the arena wakes it */
+    case SNAPSHOT_REPLACED: /* the worker's next look at the arena ends it, or wakes it if it has nothing yet */
         return false;
     case SNAPSHOT_NO_ROOM:
         stream->no_room = true;

@@ -7,16 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-char fake_notice[512];
+char fake_notice[4096];
 unsigned fake_notices;
 
 void worker_notice(struct worker *worker, enum worker_notice kind, const char *format, ...)
 {
+    char line[WORKER_NOTICE_BYTES];
     (void)worker, (void)kind;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(fake_notice, sizeof fake_notice, format, arguments);
+    vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    snprintf(fake_notice + strlen(fake_notice), sizeof fake_notice - strlen(fake_notice), "%s\n", line);
     fake_notices++;
 }
 

@@ -52,7 +52,7 @@ struct call *fake_ask(struct worker *worker, const struct call_method *method, c
 /** The call failed with this status and exactly this message. */
 void fake_failed(const struct call *call, enum grpc_status status, const char *message);
 
-extern char fake_notice[512]; /* the last */
+extern char fake_notice[4096]; /* all, one a line */
 extern unsigned fake_notices;
 
 #endif

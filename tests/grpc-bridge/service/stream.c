@@ -453,10 +453,26 @@ Test(stream, that_was_lapped_gets_a_snapshot_which_is_counted_and_told)
     cr_expect_eq(COUNTED(discontinuities), 1);
     cr_expect_eq(COUNTED(dropped_updates), 200);
     cr_expect_eq(COUNTED(snapshots_sent), 2);
-    cr_expect_eq(fake_notices, 1);
-    cr_expect(strstr(fake_notice, "Discontinuity detected for subscriber 'test'"), "%s", fake_notice);
-    cr_expect(strstr(fake_notice, "Dropping config update for subscriber 'test'"), "%s", fake_notice);
-    cr_expect(strstr(fake_notice, "last ID 1, current ID 201"), "%s", fake_notice);
+    cr_expect_str_eq(fake_notice,
+                     "configstream: Discontinuity detected for subscriber 'test' (last ID 1, current ID 201)\n"
+                     "configstream: Dropping config update for subscriber 'test' (lapped by 200)\n");
+    fake_close(call);
+}
+
+/* A client must not be able to hide what became of it behind its own name. */
+Test(stream, that_was_lapped_is_told_whole_whatever_its_name)
+{
+    char name[65];
+    struct seen seen = {0};
+    memset(name, '\x01', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    change(1);
+    struct call *call = open_named(name, session);
+    read_all(call, &seen);
+    change(200);
+    read_all(call, &seen);
+    cr_expect(strstr(fake_notice, "\\x01' (last ID 1, current ID 201)\n"), "%s", fake_notice);
+    cr_expect(strstr(fake_notice, "\\x01' (lapped by 200)\n"), "%s", fake_notice);
     fake_close(call);
 }
 
@@ -752,6 +768,10 @@ Test(stream, of_an_arena_that_was_replaced_is_ended)
     service_stream_news(&worker);
     was_ended(call, GRPC_UNAVAILABLE, "the arena was replaced");
     cr_expect(!unread->over, "it has nothing of the former yet");
+    /* decision 24 */
+    cr_expect_eq(COUNTED(discontinuities), 1);
+    cr_expect_str_eq(fake_notice, "configstream: Discontinuity detected for subscriber 'test' (the arena was replaced; "
+                                  "last ID 1, current ID 1)\n");
     fake_close(call);
     fake_close(unread);
 }
