@@ -48,6 +48,36 @@ void worker_notice(struct worker *worker, enum worker_notice kind, const char *f
     worker->notices[kind].silent = 0;
 }
 
+static void tell_silent(struct worker *worker)
+{
+    if (worker->now_ms < worker->lines.until_ms)
+        return;
+    if (worker->lines.silent)
+        log_write(&worker->bridge->log, LOG_WARN, "%u more lines about what clients did in ten seconds were left out",
+                  worker->lines.silent);
+    worker->lines.told = worker->lines.silent = 0;
+}
+
+void worker_tell(struct worker *worker, enum log_level level, const char *format, ...)
+{
+    const struct log *log = &worker->bridge->log;
+    if (level < log->level)
+        return;
+    tell_silent(worker);
+    if (worker->lines.told == WORKER_LINES_MAX) {
+        worker->lines.silent++;
+        return;
+    }
+    if (worker->lines.told++ == 0)
+        worker->lines.until_ms = worker->now_ms + NOTICE_MS;
+    char line[WORKER_LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    log_write(log, level, "%s", line);
+}
+
 /* ---- listeners --------------------------------------------------------------------------------------------------- */
 
 static bool watch(const struct worker *worker, int fd, uint64_t data)
@@ -191,6 +221,7 @@ static void tick(struct worker *worker)
     if (!worker->reader)
         open_reader(worker);
     look_at_arena(worker);
+    tell_silent(worker);
     service_stream_tick(worker);
     for (struct list *link = worker->connections.next, *next; link != &worker->connections; link = next) {
         next = link->next;

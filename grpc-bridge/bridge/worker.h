@@ -10,6 +10,7 @@
 #define BRIDGE_WORKER_H
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/problem.h"
 #include "bridge/counters.h"
 
@@ -28,7 +29,9 @@ enum {
     WORKER_SCRATCH_BYTES = 64 * 1024,
     WORKER_IO_BYTES = 64 * 1024,
     WORKER_TICK_MS = 1000,
-    WORKER_NOTICE_BYTES = 512
+    WORKER_NOTICE_BYTES = 512,
+    WORKER_LINE_BYTES = 1024,
+    WORKER_LINES_MAX = 200 /* in ten seconds */
 };
 
 /** What could fill a log is told once in a while, with how often it was. */
@@ -74,6 +77,10 @@ struct worker {
         int64_t next_ms;
         unsigned silent;
     } notices[NOTICE_KINDS];
+    struct {
+        int64_t until_ms;
+        unsigned told, silent;
+    } lines;
 };
 
 /** Everything but the thread; listeners are bound already and become the worker's. */
@@ -92,6 +99,11 @@ void worker_close(struct worker *worker);
 
 /** Log a warning, at most one of its kind in ten seconds. */
 void worker_notice(struct worker *worker, enum worker_notice kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** Log what a client did, each of which is worth a line, unless clients do it to fill the log: WORKER_LINES_MAX in ten
+ *  seconds, the others are told as a number. */
+void worker_tell(struct worker *worker, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 #endif

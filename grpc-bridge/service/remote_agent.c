@@ -53,8 +53,9 @@ static void take_register(struct call *call, const uint8_t *bytes, size_t length
                                         request->n_services};
     enum registry_result result = registry_register(bridge->registry, &registration, session_id, reason);
     if (result == REGISTRY_OK) {
-        log_write(&bridge->log, LOG_INFO, "configstream: remote agent '%s' registered: flavor '%s', session %.*s, %zu services",
-                  request->display_name, request->flavor, PREFIX_BYTES, session_id, request->n_services);
+        worker_tell(call_worker(call), LOG_INFO,
+                    "configstream: remote agent '%s' registered: flavor '%s', session %.*s, %zu services",
+                    request->display_name, request->flavor, PREFIX_BYTES, session_id, request->n_services);
         reply_registered(call, session_id, registry_get(bridge->registry).refresh_interval_ms);
     } else {
         fail_registration(call, result, reason);
@@ -83,18 +84,19 @@ static void take_refresh(struct call *call, const uint8_t *bytes, size_t length)
 /* ---- report ------------------------------------------------------------------------------------------------------ */
 
 /* What a client reports is for people to read; nothing else is done about it. */
-static void log_events(const struct log *log, const Datadog__Remoteagent__V1__ReportRemoteAgentEventRequest *request)
+static void log_events(struct worker *worker, const Datadog__Remoteagent__V1__ReportRemoteAgentEventRequest *request)
 {
     size_t count = request->n_events < EVENTS_LOGGED_MAX ? request->n_events : EVENTS_LOGGED_MAX;
     for (size_t i = 0; i < count; i++) {
         const Datadog__Remoteagent__V1__Event *event = request->events[i];
         bool key = event->details_case == DATADOG__REMOTEAGENT__V1__EVENT__DETAILS_INVALID_API_KEY;
-        log_write(log, key ? LOG_WARN : LOG_INFO, "configstream: the remote agent of session %.*s reports%s: %.200s",
-                  PREFIX_BYTES, request->session_id, key ? " that its API key is not valid" : "", event->message);
+        worker_tell(worker, key ? LOG_WARN : LOG_INFO,
+                    "configstream: the remote agent of session %.*s reports%s: %.200s", PREFIX_BYTES,
+                    request->session_id, key ? " that its API key is not valid" : "", event->message);
     }
     if (count < request->n_events)
-        log_write(log, LOG_INFO, "configstream: the remote agent of session %.*s reports %zu events more", PREFIX_BYTES,
-                  request->session_id, request->n_events - count);
+        worker_tell(worker, LOG_INFO, "configstream: the remote agent of session %.*s reports %zu events more",
+                    PREFIX_BYTES, request->session_id, request->n_events - count);
 }
 
 static void take_report(struct call *call, const uint8_t *bytes, size_t length)
@@ -107,7 +109,7 @@ static void take_report(struct call *call, const uint8_t *bytes, size_t length)
     } else if (!registry_get(bridge->registry).enabled) {
         fail_disabled(call);
     } else if (registry_refresh(bridge->registry, request->session_id)) {
-        log_events(&bridge->log, request);
+        log_events(call_worker(call), request);
         call_reply(call, NULL, 0);
     } else {
         call_fail(call, GRPC_NOT_FOUND, "no remote agent found with session ID '%.*s'", SESSION_ID_BYTES - 1,

@@ -84,11 +84,11 @@ static void set_name(struct stream *stream, const char *name)
 /* Decision 24. */
 static void say_joined(const struct stream *stream)
 {
-    const struct log *log = &bridge_of(stream)->log;
+    struct worker *worker = call_worker(stream->call);
 
-    log_write(log, LOG_DEBUG, "configstream: config stream authorized for session %.8s (%s)", stream->session,
-              stream->name);
-    log_write(log, LOG_INFO, "configstream: New subscriber '%s' joining the config stream", stream->name);
+    worker_tell(worker, LOG_DEBUG, "configstream: config stream authorized for session %.8s (%s)", stream->session,
+                stream->name);
+    worker_tell(worker, LOG_INFO, "configstream: New subscriber '%s' joining the config stream", stream->name);
 }
 
 /* Which arena the stream comes from, for relays, which must not feed themselves. */

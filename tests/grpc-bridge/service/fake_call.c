@@ -22,6 +22,16 @@ void worker_notice(struct worker *worker, enum worker_notice kind, const char *f
     fake_notices++;
 }
 
+void worker_tell(struct worker *worker, enum log_level level, const char *format, ...)
+{
+    char line[WORKER_LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    log_write(&worker->bridge->log, level, "%s", line);
+}
+
 /* ---- what services ask ------------------------------------------------------------------------------------------- */
 
 struct worker *call_worker(const struct call *call) { return call->worker; }

@@ -1,6 +1,6 @@
 /*
  * fake_call.h: a stand-in for http2/call.c, so that services can be tested without a transport: what they are given, and
- * what they say, is plain memory.  It also stands in for worker_notice().
+ * what they say, is plain memory.  It also stands in for worker_notice() and worker_tell().
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef TESTS_SERVICE_FAKE_CALL_H
