@@ -247,7 +247,7 @@ static enum snapshot_result has_room(const struct snapshots *snapshots, size_t l
 
 static enum snapshot_result of_error(int err)
 {
-    return err == CFGS_ERR_NOT_READY ? SNAPSHOT_NOT_READY : SNAPSHOT_FAILED;
+    return err == CFGS_ERR_NOT_READY || err == CFGS_ERR_BUSY ? SNAPSHOT_NOT_READY : SNAPSHOT_FAILED;
 }
 
 /* One try at the view as it is now. */
@@ -389,7 +389,7 @@ static enum snapshot_result get_or_build(struct snapshots *snapshots, const stru
         drop_reference(snapshots, frame);
     }
     enum snapshot_result result = build_current(snapshots, wish, out);
-    if (usable && result == SNAPSHOT_NO_ROOM) {
+    if (usable && (result == SNAPSHOT_NO_ROOM || result == SNAPSHOT_NOT_READY)) {
         *out = frame;
         return SNAPSHOT_OK;
     }

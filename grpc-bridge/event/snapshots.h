@@ -29,7 +29,7 @@ struct snapshots; /* of the process */
 
 enum snapshot_result {
     SNAPSHOT_OK,
-    SNAPSHOT_NOT_READY, /* the producer published none yet */
+    SNAPSHOT_NOT_READY, /* the producer published none yet, or publishes faster than it can be read: ask again */
     SNAPSHOT_TOO_LARGE, /* beyond max_snapshot_bytes */
     SNAPSHOT_NO_ROOM,   /* too many alive: ask again */
     SNAPSHOT_REPLACED,  /* the reader reads another arena than the caller named */

@@ -274,6 +274,52 @@ Test(snapshots, too_large_ones_are_refused)
     cr_assert_eq(info().refused, 1);
 }
 
+static int views_left = -1; /* until the producer is too busy for one; -1: it never is */
+static unsigned views_refused;
+
+int __real_cfgs_view_begin(cfgs_reader *its, cfgs_view *view);
+int __wrap_cfgs_view_begin(cfgs_reader *its, cfgs_view *view);
+
+int __wrap_cfgs_view_begin(cfgs_reader *its, cfgs_view *view)
+{
+    if (views_left == 0) {
+        views_refused++;
+        return CFGS_ERR_BUSY;
+    }
+    views_left -= views_left > 0;
+    return __real_cfgs_view_begin(its, view);
+}
+
+/* It publishes faster than it can be read: that ends nobody's stream. */
+Test(snapshots, of_a_producer_that_is_too_busy_come_later)
+{
+    const struct snapshot *snapshot, *older;
+    change(1);
+    older = get(0);
+    change(1);
+    for (int views = 0; views <= 1; views++) {
+        views_left = views;
+        cr_expect_eq(try_get(2, &snapshot), SNAPSHOT_NOT_READY, "after %d views", views);
+    }
+    views_left = -1;
+    release(get(2));
+    release(older);
+}
+
+Test(snapshots, an_older_one_that_still_serves_is_better_than_a_busy_producer)
+{
+    change(1);
+    release(get(0));
+    change(1);
+    while (views_refused == 0) { /* hangs, and the test with it, if no newer one is ever tried */
+        views_left = 1;
+        const struct snapshot *snapshot = get(0);
+        cr_expect_eq(snapshot->sequence, 1);
+        release(snapshot);
+    }
+    views_left = -1;
+}
+
 /* decisions 1 */
 Test(snapshots, those_that_clients_may_refuse_are_counted)
 {
