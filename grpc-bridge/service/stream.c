@@ -29,6 +29,7 @@ struct stream {
     const struct update_frame *update; /* one that was cut */
     size_t offset;
     int64_t progress_ms; /* when it took a byte last */
+    int64_t snapshot_ms; /* when it began with the snapshot */
     bool no_room;        /* waits for a snapshot frame to be let go, as of its last look */
     char session[SESSION_ID_BYTES];
     char name[4 * NAME_MAX_BYTES + 5]; /* escaped; log_escape() leaves the room of one more */
@@ -179,14 +180,20 @@ static void closed(struct call *call)
 
 /* ---- snapshots --------------------------------------------------------------------------------------------------- */
 
-/* Those who wait must not wait for ever on one that takes nothing. */
+/* Those who wait must not wait for ever on one that takes nothing, nor on one that takes a byte now and then. */
+static bool stands_still(const struct stream *stream, const struct worker *worker)
+{
+    return worker->now_ms - stream->progress_ms >= HOLDER_GRACE_MS ||
+           worker->now_ms - stream->snapshot_ms >= LIMIT(&worker->bridge->limits, stall_timeout);
+}
+
 static void end_longest_holder(struct worker *worker)
 {
     struct stream *longest = NULL;
 
     for (struct list *link = worker->streams.next; link != &worker->streams; link = link->next) {
         struct stream *stream = stream_of(link);
-        if (stream->snapshot != NULL && worker->now_ms - stream->progress_ms >= HOLDER_GRACE_MS &&
+        if (stream->snapshot != NULL && stands_still(stream, worker) &&
             (longest == NULL || stream->progress_ms < longest->progress_ms))
             longest = stream;
     }
@@ -233,6 +240,7 @@ static void begin_snapshot(struct stream *stream, const struct snapshot *snapsho
     }
     count_snapshot(stream, snapshot, lapped);
     stream->snapshot = snapshot;
+    stream->snapshot_ms = worker->now_ms;
     stream->offset = 0;
     stream->arena = worker->arena;
     stream->sequence = snapshot->sequence;

@@ -744,6 +744,29 @@ Test(stream, that_goes_on_reading_keeps_its_snapshot_though_others_wait)
     fake_close(waiting);
 }
 
+Test(stream, that_takes_a_byte_now_and_then_does_not_keep_its_snapshot_for_ever)
+{
+    struct seen seen = {0};
+    atomic_store(&bridge.limits.max_snapshots, 1);
+    atomic_store(&bridge.limits.stall_timeout, 60 * 1000);
+    load_ints(publisher, "key.", 100, false);
+    change(1);
+    struct call *trickling = holder(), *waiting = subscribe();
+    for (int i = 0; !trickling->over; i++) {
+        cr_assert_leq(i, 60);
+        cr_expect_eq(fake_pull(waiting, PLENTY, 0), 0);
+        fake_pull(trickling, 1, 0);
+        worker.now_ms += 1000;
+        fake_pull(trickling, 1, 0);
+        service_stream_tick(&worker);
+    }
+    was_ended(trickling, GRPC_UNAVAILABLE, "the snapshot was not read");
+    read_all(waiting, &seen);
+    has_seen(&seen, 1, 0, 201);
+    fake_close(trickling);
+    fake_close(waiting);
+}
+
 Test(stream, whose_snapshot_is_too_large_is_told_so)
 {
     load_ints(publisher, "key.", 100, false);
