@@ -26,7 +26,7 @@ struct bridge {
     struct snapshots *snapshots;
     /** Set once, before the workers are woken: health says NOT_SERVING, then connections drain. */
     atomic_bool draining;
-    _Atomic int64_t room_wanted_ms; /* when a stream last waited for a snapshot to be let go; 0: never */
+    _Atomic int64_t room_wanted_ms; /* when a stream last found no room for its snapshot; 0: none since one was let go */
     struct worker *workers;
     unsigned worker_count;
 };

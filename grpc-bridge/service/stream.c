@@ -30,7 +30,6 @@ struct stream {
     size_t offset;
     int64_t progress_ms; /* when it took a byte last */
     int64_t snapshot_ms; /* when it began with the snapshot */
-    bool no_room;        /* waits for a snapshot frame to be let go, as of its last look */
     char session[SESSION_ID_BYTES];
     char name[4 * NAME_MAX_BYTES + 5]; /* escaped; log_escape() leaves the room of one more */
 };
@@ -178,7 +177,27 @@ static void closed(struct call *call)
     free(stream);
 }
 
-/* ---- snapshots --------------------------------------------------------------------------------------------------- */
+/* ---- room for snapshots ------------------------------------------------------------------------------------------ */
+
+/* By a stream that just looked for it, and looks again at each tick.  The holders may all be other workers'.
+ * relaxed, all three: a hint that stands for itself; who misses it sees the next one. */
+static void say_room_is_wanted(struct worker *worker)
+{
+    atomic_store_explicit(&worker->bridge->room_wanted_ms, worker->now_ms, memory_order_relaxed);
+}
+
+static bool room_is_wanted(const struct worker *worker)
+{
+    int64_t wanted_ms = atomic_load_explicit(&worker->bridge->room_wanted_ms, memory_order_relaxed);
+
+    return wanted_ms != 0 && worker->now_ms - wanted_ms < 2 * WORKER_TICK_MS;
+}
+
+/* One that gives room is enough: false, when another worker has found one. */
+static bool answer_the_wish(struct worker *worker)
+{
+    return atomic_exchange_explicit(&worker->bridge->room_wanted_ms, 0, memory_order_relaxed) != 0;
+}
 
 /* Those who wait must not wait for ever on one that takes nothing, nor on one that takes a byte now and then. */
 static bool stands_still(const struct stream *stream, const struct worker *worker)
@@ -197,13 +216,15 @@ static void end_longest_holder(struct worker *worker)
             (longest == NULL || stream->progress_ms < longest->progress_ms))
             longest = stream;
     }
-    if (longest == NULL)
+    if (longest == NULL || !answer_the_wish(worker))
         return;
     COUNT(&worker->counters, stalled_streams, 1);
     leave(longest);
     call_fail(longest->call, GRPC_UNAVAILABLE,
               "the snapshot was not read while others waited for its memory; subscribe again");
 }
+
+/* ---- snapshots --------------------------------------------------------------------------------------------------- */
 
 static void end_for_rebase(struct stream *stream)
 {
@@ -282,7 +303,7 @@ static bool get_snapshot(struct stream *stream, bool lapped)
     case SNAPSHOT_REPLACED: /* the worker's next look at the arena ends it, or wakes it if it has nothing yet */
         return false;
     case SNAPSHOT_NO_ROOM:
-        stream->no_room = true;
+        say_room_is_wanted(worker);
         return false;
     case SNAPSHOT_TOO_LARGE:
         call_fail(stream->call, GRPC_RESOURCE_EXHAUSTED,
@@ -405,7 +426,6 @@ static bool pull_next(struct stream *stream, struct data *data)
 {
     struct worker *worker = call_worker(stream->call);
 
-    stream->no_room = false; /* until this look finds the same */
     if (worker->arena == 0)
         return false; /* not attached yet */
     if (stream->arena == 0)
@@ -492,35 +512,18 @@ static uint64_t lag_of(const struct stream *stream, const struct worker *worker)
     return behind ? worker->sequence - stream->sequence : 0;
 }
 
-/* The holders may all be other workers'.  relaxed: a hint that stands for itself; who misses it sees the next one. */
-static void say_room_is_wanted(struct worker *worker)
-{
-    atomic_store_explicit(&worker->bridge->room_wanted_ms, worker->now_ms, memory_order_relaxed);
-}
-
-static bool room_is_wanted(const struct worker *worker)
-{
-    int64_t wanted_ms = atomic_load_explicit(&worker->bridge->room_wanted_ms, memory_order_relaxed);
-
-    return wanted_ms != 0 && worker->now_ms - wanted_ms <= WORKER_TICK_MS;
-}
-
 void service_stream_tick(struct worker *worker)
 {
     struct list *next;
-    bool no_room = false;
     uint64_t lag = 0;
 
     for (struct list *link = worker->streams.next; link != &worker->streams; link = next) {
         next = link->next;
-        no_room |= stream_of(link)->no_room;
         if (lag_of(stream_of(link), worker) > lag)
             lag = lag_of(stream_of(link), worker);
         tick(stream_of(link), worker);
     }
     atomic_store_explicit(&worker->counters.lag, lag, memory_order_relaxed); /* relaxed: see COUNT */
-    if (no_room)
-        say_room_is_wanted(worker);
     if (room_is_wanted(worker))
         end_longest_holder(worker);
 }

@@ -683,6 +683,7 @@ Test(stream, that_waits_for_room_gets_it_from_the_one_that_stood_still_longest)
     cr_expect_eq(COUNTED(stalled_streams), 1);
     fake_close(longest);
     service_stream_tick(&worker);
+    cr_expect(!other->over, "one is enough");
     read_all(waiting, &seen);
     has_seen(&seen, 1, 0, 201);
     fake_close(other);
