@@ -3,9 +3,11 @@
  *
  * A frame is shared, by reference count, and handed out again until there are newer updates; then a new one is built, but
  * so seldom that building takes at most a tenth of the time.  In between the former one serves for as long as the ring
- * still holds the update after it: whoever gets it can go on from there.  How many may be alive, and their memory, is
- * bounded; a stream that finds no room waits, and the holder that made no progress for longest is ended
- * (service/stream.c).
+ * still holds the update after it: whoever gets it can go on from there.
+ *
+ * How many may be alive, and their memory, is bounded; a stream that finds no room waits, and the holder that made no
+ * progress for longest is ended (service/stream.c).  The memory is what counts.  Four frames, as once planned, would have
+ * streams ended over a few KiB as soon as a handful of clients pauses.
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef EVENT_SNAPSHOTS_H
