@@ -142,6 +142,7 @@ static void set_over(struct call *call)
 static void reset(struct call *call, uint32_t code)
 {
     set_over(call);
+    call->reset = true;
     check_queued(call, nghttp2_submit_rst_stream(call->connection->session, NGHTTP2_FLAG_NONE, call->stream, code));
 }
 

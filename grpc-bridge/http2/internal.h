@@ -84,6 +84,7 @@ struct call {
     bool begun;      /* response headers are out or queued */
     bool finishing;  /* OK once all is out */
     bool over;       /* its end is queued: whatever comes is dropped */
+    bool reset;      /* by us, for a reason of ours */
     bool half_closed;
     bool received; /* not interactive: the message is whole */
     bool asleep;   /* nothing to pull */

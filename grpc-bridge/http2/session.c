@@ -196,6 +196,14 @@ static void stop_client(nghttp2_session *session, struct connection *connection,
         connection_end(connection);
 }
 
+/* Deadlines, answers that came early and streams that we end amid a message are no fault of the peer's, however many. */
+static void note_reset(nghttp2_session *session, struct connection *connection, const nghttp2_frame *frame)
+{
+    const struct call *call = call_of(session, frame->hd.stream_id);
+    if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR && !(call && call->reset))
+        session_note(connection, ABUSE_INVALID);
+}
+
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct connection *connection = context;
@@ -210,11 +218,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         abuse_forgive_pings(&connection->abuse);
         abuse_expect_windows(&connection->abuse);
         break;
-    case NGHTTP2_RST_STREAM:
-        /* Deadlines and answers that came early are no fault of the peer's. */
-        if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR && frame->rst_stream.error_code != NGHTTP2_CANCEL)
-            session_note(connection, ABUSE_INVALID);
-        break;
+    case NGHTTP2_RST_STREAM: note_reset(session, connection, frame); break;
     case NGHTTP2_GOAWAY:
         /* nghttp2 goes on with open streams after an error it found; we do not. */
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR)

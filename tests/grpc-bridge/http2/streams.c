@@ -157,6 +157,21 @@ Test(http2_streams, a_stream_that_fails_amid_a_message_is_reset_with_a_code_that
     }
 }
 
+Test(http2_streams, many_streams_that_fail_amid_a_message_are_no_fault_of_the_peers)
+{
+    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\1\x2c", 6); /* 300 bytes for each */
+    for (int32_t i = 0; i < 150; i++) {
+        follow(2 * i + 1, 1000, 1);
+        read_stream(2 * i + 1, 300);
+    }
+    client_unary(&client, 301, "/test.S/End", "\16", 1);
+    read_stream(301, 0);
+    client_unary(&client, 303, "/test.S/Echo", "a", 1);
+    read_stream(303, 0);
+    cr_expect_str_eq(reply.status, "0");
+    cr_expect_eq(atomic_load(&server.worker.counters.abuse_closed), 0);
+}
+
 Test(http2_streams, an_older_stream_with_much_to_send_does_not_hold_up_a_younger_one)
 {
     open_windows();
