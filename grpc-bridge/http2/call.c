@@ -451,6 +451,13 @@ void call_headers_done(struct call *call)
     request_forget_token(&call->request);
 }
 
+/* One whose request is still on its way is left to it: a unary call will be answered. */
+void call_end_for_drain(struct call *call)
+{
+    if (call->dispatched && !call->finishing)
+        call_fail(call, GRPC_UNAVAILABLE, "the connection is ended (%s): connect again", call->connection->drain_reason);
+}
+
 static void dispatch(struct call *call)
 {
     static const uint8_t empty[1];
@@ -459,6 +466,8 @@ static void dispatch(struct call *call)
     call->dispatched = true;
     call->request.method->take(call, framer.body ? framer.body : empty, framer.length);
     framer_next(&framer);
+    if (call->connection->drain == DRAIN_FINAL)
+        call_end_for_drain(call);
 }
 
 static void fail_framing(struct call *call, enum framer_result result, size_t message_max)

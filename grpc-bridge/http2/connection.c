@@ -385,11 +385,8 @@ static void drain_finally(struct connection *connection)
                               nghttp2_session_get_last_proc_stream_id(connection->session), NGHTTP2_NO_ERROR,
                               (const uint8_t *)reason, strlen(reason)) != 0)
         connection_end(connection);
-    for (struct list *link = connection->calls.next; link != &connection->calls; link = link->next) {
-        struct call *call = LIST_MEMBER(link, struct call, link);
-        if (call->dispatched && !call->finishing)
-            call_fail(call, GRPC_UNAVAILABLE, "the connection is ended (%s): connect again", reason);
-    }
+    for (struct list *link = connection->calls.next; link != &connection->calls; link = link->next)
+        call_end_for_drain(LIST_MEMBER(link, struct call, link));
     connection_touch(connection);
 }
 

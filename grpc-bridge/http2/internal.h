@@ -124,6 +124,9 @@ void session_note(struct connection *connection, enum abuse_kind kind);
 
 /* ---- call.c ------------------------------------------------------------------------------------------------------ */
 
+/** In the final phase of a drain: end what would never end by itself. */
+void call_end_for_drain(struct call *call);
+
 /** NULL: no memory. */
 struct call *call_open(struct connection *connection, int32_t stream);
 

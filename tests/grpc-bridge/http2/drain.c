@@ -97,6 +97,27 @@ Test(http2_drain, an_interactive_call_ends_unavailable_too)
     cr_expect_str_eq(reply.status, "14");
 }
 
+Test(http2_drain, a_stream_whose_request_is_whole_only_after_the_second_goaway_ends_unavailable_too)
+{
+    client_call(&client, 1, "/test.S/Follow", NO_FIELD, NO_FIELD);
+    client_call(&client, 3, "/test.S/Chat", NO_FIELD, NO_FIELD);
+    client_call(&client, 5, "/test.S/Echo", NO_FIELD, NO_FIELD);
+    cr_assert(server_counts(&server, calls, 3));
+    server_drain(&server);
+    expect_goaway("\x7f\xff\xff\xff", "");
+    expect_goaway("\0\0\0\5", "shutdown");
+    client_message(&client, 1, "\0\0\0\1\0\0\0\1", 8, true);
+    client_reply(&client, 1, &reply, 0);
+    cr_expect_str_eq(reply.status, "14");
+    client_message(&client, 3, "a", 1, false);
+    client_reply(&client, 3, &reply, 0);
+    cr_expect_str_eq(reply.status, "14");
+    client_message(&client, 5, "a", 1, true);
+    client_reply(&client, 5, &reply, 0);
+    cr_expect_str_eq(reply.status, "0", "what can be answered at once, is");
+    cr_assert(client_is_closed(&client, &code, text));
+}
+
 Test(http2_drain, a_client_that_answers_nothing_holds_up_a_stop_no_longer_than_the_limit)
 {
     SET_LIMIT(&server.bridge.limits, drain_timeout, 1500);
