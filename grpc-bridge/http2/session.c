@@ -48,6 +48,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct connection *connection = context;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST || connection->closing)
         return 0;
+    if (connection->drain == DRAIN_FINAL)
+        return 0; /* the second GOAWAY may still wait to go out, but it leaves this one out, which then comes elsewhere */
     int32_t stream = frame->hd.stream_id;
     struct call *call = call_open(connection, stream);
     if (!call)

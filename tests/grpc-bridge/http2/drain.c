@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -116,6 +117,27 @@ Test(http2_drain, a_stream_whose_request_is_whole_only_after_the_second_goaway_e
     client_reply(&client, 5, &reply, 0);
     cr_expect_str_eq(reply.status, "0", "what can be answered at once, is");
     cr_assert(client_is_closed(&client, &code, text));
+}
+
+static void hold_back(int on)
+{
+    cr_assert_eq(setsockopt(client.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on), 0);
+}
+
+/* Clients are told by the second GOAWAY that nothing came of it, and call again elsewhere. */
+Test(http2_drain, a_call_that_the_second_goaway_leaves_out_is_not_served)
+{
+    follow(1);
+    server_drain(&server);
+    expect_goaway("\x7f\xff\xff\xff", "");
+    hold_back(1);
+    client_frame(&client, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, "draining", 8);
+    client_unary(&client, 3, "/test.S/Echo", "a", 1);
+    hold_back(0); /* now they come at once: the call is read before the second GOAWAY is written */
+    expect_goaway("\0\0\0\1", "shutdown");
+    cr_assert(client_is_closed(&client, &code, text));
+    server_join(&server);
+    cr_expect_eq(atomic_load(&server.worker.counters.calls), 1);
 }
 
 Test(http2_drain, a_client_that_answers_nothing_holds_up_a_stop_no_longer_than_the_limit)
