@@ -20,6 +20,7 @@ struct timer {
 
 struct timers {
     struct list slots[TIMERS_SLOTS];
+    struct list due; /* found by the last look, and not taken yet */
     int64_t turned; /* slots before this one (counted from the clock's zero) have been looked at */
 };
 

@@ -316,6 +316,36 @@ Test(http2_timers, a_sleep_beyond_a_turn_of_the_wheel_loses_none)
     cr_expect_null(timers_take_due(&timers, 1000000));
 }
 
+/* Looked at anew for each that is due, those that are not would hold up the worker for minutes. */
+Test(http2_timers, many_are_taken_from_among_many_that_are_not_due_yet, .timeout = 60)
+{
+    enum { EACH = 200000 };
+    static struct timers timers;
+    static struct timer many[2 * EACH];
+    size_t taken = 0;
+    timers_init(&timers, 0);
+    for (size_t i = 0; i < 2 * EACH; i++) {
+        timer_init(&many[i]);
+        timers_add(&timers, &many[i], i < EACH ? TIMERS_SLOTS * TIMERS_SLOT_MS : 0);
+    }
+    for (const struct timer *timer; (timer = timers_take_due(&timers, 0)) != NULL; taken++)
+        cr_assert(timer->due_ms <= 0);
+    cr_expect_eq(taken, EACH);
+}
+
+Test(http2_timers, one_that_was_stopped_while_others_were_taken_is_not_taken)
+{
+    static struct timers timers;
+    struct timer first, second;
+    timers_init(&timers, 0);
+    timer_init(&first), timer_init(&second);
+    timers_add(&timers, &first, 10);
+    timers_add(&timers, &second, 10);
+    cr_expect_eq(timers_take_due(&timers, 100), &first);
+    timer_stop(&second); /* what became of the first may have ended it */
+    cr_expect_null(timers_take_due(&timers, 100));
+}
+
 Test(http2_timers, the_wait_ends_with_the_first_and_lasts_no_longer_than_asked)
 {
     static struct timers timers;
