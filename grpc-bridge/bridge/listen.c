@@ -148,6 +148,7 @@ static const char *reason_of(int error)
     case EADDRINUSE: return "another process listens there, maybe another bridge: end it, or name another port";
     case EADDRNOTAVAIL: return "this host has no such address: name another one";
     case EACCES: return "ports below 1024 need CAP_NET_BIND_SERVICE: name another one";
+    case EMFILE: return "raise the limit of open files, have fewer --workers, or name fewer addresses";
     default: return "name another one";
     }
 }

@@ -184,6 +184,17 @@ static void look_at_arena(struct worker *worker)
     service_health_look(worker);
 }
 
+/* What the reader said of an arena that is not there yet would be no reason. */
+static bool wait_for_changes(struct worker *worker)
+{
+    bool notified = cfgs_reader_fd(worker->reader, &worker->arena_fd) == CFGS_OK;
+    if (notified && watch(worker, worker->arena_fd, EVENT_ARENA))
+        return true;
+    worker_notice(worker, NOTICE_ARENA, "cannot wait for changes of the arena: %s; it is tried again every second",
+                  notified ? strerror(errno) : cfgs_reader_error(worker->reader)->message);
+    return false;
+}
+
 /* The bridge may well start before the producer, or before its user may read the arena: it goes on trying. */
 static void open_reader(struct worker *worker)
 {
@@ -191,15 +202,15 @@ static void open_reader(struct worker *worker)
     cfgs_reader_options options = worker->bridge->arena;
     options.detail = &detail;
     int result = cfgs_reader_open(&options, &worker->reader);
-    if (result == CFGS_OK && cfgs_reader_fd(worker->reader, &worker->arena_fd) == CFGS_OK &&
-        watch(worker, worker->arena_fd, EVENT_ARENA))
+    if (result == CFGS_OK && wait_for_changes(worker))
         return;
     if (result == CFGS_OK)
         cfgs_reader_close(worker->reader);
+    else
+        worker_notice(worker, NOTICE_ARENA, "cannot open the arena: %s; it is tried again every second",
+                      detail.message[0] ? detail.message : cfgs_strerror(result));
     worker->reader = NULL;
     worker->arena_fd = -1;
-    worker_notice(worker, NOTICE_ARENA, "cannot open the arena: %s; it is tried again every second",
-                  detail.message[0] ? detail.message : cfgs_strerror(result));
 }
 
 /* ---- a turn ------------------------------------------------------------------------------------------------------ */

@@ -134,9 +134,9 @@ class BridgeCase(Case):
         self.port = int(re.search(r"listening on 127\.0\.0\.1:(\d+)", said)[1])
         self.metrics_port = int(re.search(r"http://127\.0\.0\.1:(\d+)/metrics", said)[1])
 
-    def refuse(self, *more):
+    def refuse(self, *more, **options):
         """A bridge that does not start: its exit status and words."""
-        result = subprocess.run(self.bridge_arguments(*more), capture_output=True, text=True, timeout=PATIENCE)
+        result = subprocess.run(self.bridge_arguments(*more), capture_output=True, text=True, timeout=PATIENCE, **options)
         return result.returncode, result.stderr
 
     def end_bridge(self, sig=signal.SIGTERM):

@@ -156,6 +156,12 @@ class Start(BridgeCase):
         self.assertIn(self.status_socket, said)
         self.assertIn("--control", said)
 
+    def test_too_few_descriptors_to_listen_are_no_fault_of_the_address(self):
+        status, said = self.refuse("--workers", "32",
+                                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)))
+        self.assertEqual(status, 1)
+        self.assertIn("raise the limit of open files", said)
+
     def test_localhost_is_both_families_with_one_port(self):
         self.host = "localhost"
         self.start_bridge()
