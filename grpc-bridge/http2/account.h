@@ -16,7 +16,8 @@
 enum {
     ACCOUNT_FRAME_BYTES = 256,
     ACCOUNT_MAX = 25600,
-    /* The rest is for answers that cannot be filled up.  They give it back at once, since their stream ends. */
+    /* The rest is for unary answers, which are not filled up.  They give it back at once, since their stream ends; those
+     * of interactive methods do not, and so are made long enough by their service. */
     ACCOUNT_TIGHT = 16384
 };
 

@@ -7,6 +7,7 @@
 
 #include "bridge/bridge.h"
 #include "grpc/health/v1/health.pb-c.h"
+#include "service/filling.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +18,6 @@ typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus health;
 enum {
     NOT_SENT = -1,
     FRAME_MAX_BYTES = 320,
-    /* An unknown field of this many bytes and what is in it makes a message longer without changing it. */
-    FILLER_TAG = (15 << 3) | 2,
-    FILLER_HEAD_BYTES = 3,
 };
 
 struct watch {
@@ -108,17 +106,9 @@ static health wanted(const struct watch *watch)
 static void make_frame(struct watch *watch, health status, size_t at_least)
 {
     uint8_t *message = watch->frame + GRPC_PREFIX_BYTES;
-    size_t length = pack(status, message), most = FRAME_MAX_BYTES - GRPC_PREFIX_BYTES;
-    if (at_least > GRPC_PREFIX_BYTES + length) {
-        size_t want = at_least - GRPC_PREFIX_BYTES;
-        size_t total = want > most ? most : want < length + FILLER_HEAD_BYTES ? length + FILLER_HEAD_BYTES : want;
-        size_t filler = total - length - FILLER_HEAD_BYTES;
-        message[length] = FILLER_TAG;
-        message[length + 1] = (uint8_t)(filler % 128 + 128); /* the length as a varint of two bytes */
-        message[length + 2] = (uint8_t)(filler / 128);
-        memset(message + length + FILLER_HEAD_BYTES, 0, filler);
-        length = total;
-    }
+    size_t want = at_least > GRPC_PREFIX_BYTES ? at_least - GRPC_PREFIX_BYTES : 0;
+    size_t most = FRAME_MAX_BYTES - GRPC_PREFIX_BYTES - FILLING_HEAD_BYTES;
+    size_t length = fill_message(message, pack(status, message), want < most ? want : most);
     watch->frame[0] = 0;
     for (int i = 0; i < 4; i++)
         watch->frame[1 + i] = (uint8_t)(length >> (24 - 8 * i));

@@ -10,6 +10,7 @@
 #include "bridge/bridge.h"
 #include "grpc/reflection/v1/reflection.pb-c.h"
 #include "service/descriptors.h"
+#include "service/filling.h"
 
 #include <stdlib.h>
 
@@ -18,7 +19,10 @@ typedef Grpc__Reflection__V1__ServerReflectionResponse response;
 #define ASKS_FOR(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_##name
 #define ANSWERS(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_##name
 
-enum { REQUESTS_MAX = 10000 }; /* of one stream: a tool that describes everything asks a few dozen times */
+enum {
+    REQUESTS_MAX = 10000, /* of one stream: a tool that describes everything asks a few dozen times */
+    SMALL_BYTES = 256 - GRPC_PREFIX_BYTES /* smaller ones would cost, and their stream goes on without giving it back */
+};
 
 struct reflection {
     unsigned requests;
@@ -30,11 +34,14 @@ static void answer(struct call *call, request *asked, response *with)
 {
     with->valid_host = asked->host;
     with->original_request = asked;
-    uint8_t *message = malloc(grpc__reflection__v1__server_reflection_response__get_packed_size(with));
-    if (message)
-        call_send(call, message, grpc__reflection__v1__server_reflection_response__pack(with, message));
-    else
+    size_t length = grpc__reflection__v1__server_reflection_response__get_packed_size(with);
+    uint8_t *message = malloc((length > SMALL_BYTES ? length : SMALL_BYTES) + FILLING_HEAD_BYTES);
+    if (message) {
+        grpc__reflection__v1__server_reflection_response__pack(with, message);
+        call_send(call, message, fill_message(message, length, SMALL_BYTES));
+    } else {
         call_fail(call, GRPC_UNAVAILABLE, "no memory for an answer");
+    }
     free(message);
 }
 

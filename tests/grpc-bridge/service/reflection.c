@@ -208,6 +208,27 @@ Test(reflection, tells_what_is_not_there_and_goes_on)
     fake_close(call);
 }
 
+/* Of small frames, a client may have so many unread that more would end its connection, and it need not tell what it read
+ * before half its window is used up: a stream that goes on would have to wait for that. */
+Test(reflection, no_answer_is_a_small_frame)
+{
+    struct call *call = open_call();
+    for (size_t length = 0; length < 300; length++) {
+        char name[301] = "";
+        request asked = asking(ASKS_FOR(FILE_BY_FILENAME), memset(name, 'x', length));
+        const uint8_t *message;
+        size_t got;
+        fake_send(call, &asked.base);
+        cr_assert(fake_next(call, &message, &got));
+        cr_expect_geq(GRPC_PREFIX_BYTES + got, 256);
+        response *answer = grpc__reflection__v1__server_reflection_response__unpack(NULL, got, message);
+        cr_assert(answer);
+        cr_expect_str_eq(answer->original_request->file_by_filename, name);
+        done_with(answer);
+    }
+    fake_close(call);
+}
+
 Test(reflection, knows_no_extensions)
 {
     Grpc__Reflection__V1__ExtensionRequest extension = GRPC__REFLECTION__V1__EXTENSION_REQUEST__INIT;
