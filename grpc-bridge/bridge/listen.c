@@ -153,12 +153,41 @@ static const char *reason_of(int error)
     }
 }
 
-static bool complain(const struct listen_address *address, const char *option, struct problem *problem)
+static in_port_t *port_of(struct listen_address *address)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&address->address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address->address;
+    return address->address.ss_family == AF_INET ? &v4->sin_port : &v6->sin6_port;
+}
+
+static bool stands_for_all(const struct listen_address *address)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address->address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->address;
+    return address->address.ss_family == AF_INET ? v4->sin_addr.s_addr == htonl(INADDR_ANY)
+                                                 : IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+}
+
+/* One of those that are opened already: it is ourselves who listen there. */
+static bool is_covered(struct listen_addresses *addresses, unsigned at)
+{
+    struct listen_address *address = &addresses->all[at];
+    for (struct listen_address *other = addresses->all; other < address; other++)
+        if (other->address.ss_family == address->address.ss_family && *port_of(other) == *port_of(address) &&
+            (stands_for_all(other) || stands_for_all(address)))
+            return true;
+    return false;
+}
+
+static bool complain(struct listen_addresses *addresses, unsigned at, const char *option, struct problem *problem)
 {
     char name[LISTEN_NAME_BYTES];
     int error = errno;
-    listen_name(address, name);
-    return problem_set(problem, "cannot listen on %s: %s; %s with %s", name, strerror(error), reason_of(error), option);
+    bool covered = error == EADDRINUSE && is_covered(addresses, at);
+    listen_name(&addresses->all[at], name);
+    return problem_set(problem, "cannot listen on %s: %s; %s with %s", name, strerror(error),
+                       covered ? "of this and one given before it, one stands for both: give only that" : reason_of(error),
+                       option);
 }
 
 /* The guard's number, or -1. */
@@ -197,13 +226,6 @@ static bool open_address(struct listen_address *address, unsigned workers, int f
     return ok;
 }
 
-static in_port_t *port_of(struct listen_address *address)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&address->address;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address->address;
-    return address->address.ss_family == AF_INET ? &v4->sin_port : &v6->sin6_port;
-}
-
 static void leave_out(struct listen_addresses *addresses, unsigned at)
 {
     addresses->count--;
@@ -230,7 +252,7 @@ static bool open_each(struct listen_addresses *addresses, const char *option, un
         else if ((errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT) && has_sibling(addresses, i))
             leave_out(addresses, i);
         else
-            return complain(address, option, problem);
+            return complain(addresses, i, option, problem);
     }
     return true;
 }

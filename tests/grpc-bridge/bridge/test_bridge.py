@@ -133,6 +133,14 @@ class Start(BridgeCase):
         self.assertIn("--listen", said)
         self.agent().register()
 
+    def test_an_address_that_another_one_covers_is_told_apart_from_another_process(self):
+        self.start_bridge()
+        self.end_bridge()
+        status, said = self.refuse("--listen", "0.0.0.0:%d" % self.port)
+        self.assertEqual(status, 1)
+        self.assertIn("one stands for both", said)
+        self.assertNotIn("another process", said)
+
     def test_of_several_that_start_at_once_one_gets_the_port(self):
         self.start_bridge()
         self.end_bridge()
