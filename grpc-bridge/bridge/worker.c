@@ -95,14 +95,9 @@ static void pause_listeners(struct worker *worker, int64_t until_ms)
     worker->resume_ms = until_ms;
 }
 
-static bool has_free_hands(const struct worker *worker)
-{
-    return worker->handshakes < (unsigned)LIMIT(&worker->bridge->limits, max_handshakes);
-}
-
 static void resume_listeners(struct worker *worker)
 {
-    if (!worker->paused || worker->drain_ms || worker->now_ms < worker->resume_ms || !has_free_hands(worker))
+    if (!worker->paused || worker->drain_ms || worker->now_ms < worker->resume_ms)
         return;
     bool watched = true;
     for (unsigned i = 0; i < worker->listener_count; i++)
@@ -144,10 +139,6 @@ static void take_newcomer(struct worker *worker, int fd, const struct sockaddr_s
 /* False: that was all for now. */
 static bool accept_one(struct worker *worker, int listener)
 {
-    if (!has_free_hands(worker)) {
-        pause_listeners(worker, 0); /* until one is done */
-        return false;
-    }
     struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t size = sizeof peer;
     int fd = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -301,6 +292,7 @@ static void turn(struct worker *worker)
     if (worker->now_ms >= worker->tick_ms)
         tick(worker);
     flush_touched(worker);
+    connections_begin_handshakes(worker);
     resume_listeners(worker);
 }
 
@@ -328,6 +320,7 @@ bool worker_open(struct worker *worker, struct bridge *bridge, unsigned index, c
     *worker = (struct worker){.bridge = bridge, .index = index, .arena_fd = -1, .now_ms = now_ms()};
     list_init(&worker->connections);
     list_init(&worker->touched);
+    list_init(&worker->waiting);
     list_init(&worker->streams);
     list_init(&worker->watches);
     for (; worker->listener_count < count && worker->listener_count < WORKER_LISTENERS_MAX; worker->listener_count++)

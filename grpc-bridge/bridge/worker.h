@@ -59,6 +59,7 @@ struct worker {
     struct counters counters;
     struct list connections; /* struct connection */
     struct list touched;     /* of these, what has something to write out at the end of the turn */
+    struct list waiting;     /* of these, what waits for a handshake, as max_handshakes are under way */
     struct list streams;     /* service/stream.c: open configuration streams */
     struct list watches;     /* service/health.c: open health watches */
     uint64_t arena, sequence; /* the arena as last looked at; 0: no snapshot yet */

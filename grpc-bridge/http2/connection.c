@@ -82,6 +82,7 @@ void connection_close(struct connection *connection)
 {
     close_calls(connection);
     handshake_over(connection);
+    list_remove(&connection->hand);
     nghttp2_session_del(connection->session); /* closes no stream: done above */
     channel_free(connection->channel);
     drop_output(connection);
@@ -342,10 +343,54 @@ static void shake_hands(struct connection *connection)
     }
 }
 
+static void begin_handshake(struct connection *connection)
+{
+    connection->handshaking = true;
+    connection->worker->handshakes++;
+    connection->phase_ms = clock_of(connection);
+    shake_hands(connection);
+}
+
+static bool has_free_hands(const struct worker *worker)
+{
+    return worker->handshakes < (unsigned)LIMIT(&worker->bridge->limits, max_handshakes);
+}
+
+static bool is_waiting(const struct connection *connection) { return !list_empty(&connection->hand); }
+
+/* It has said something.  Not sooner: those who connect and are silent must not keep others from their handshakes. */
+static void want_handshake(struct connection *connection)
+{
+    if (has_free_hands(connection->worker) && list_empty(&connection->worker->waiting))
+        begin_handshake(connection);
+    else if (watch(connection, 0))
+        list_append(&connection->worker->waiting, &connection->hand);
+}
+
+void connections_begin_handshakes(struct worker *worker)
+{
+    while (!list_empty(&worker->waiting) && has_free_hands(worker)) {
+        struct connection *connection = LIST_MEMBER(worker->waiting.next, struct connection, hand);
+        list_remove(&connection->hand);
+        if (watch(connection, EPOLLIN))
+            begin_handshake(connection);
+    }
+}
+
+static void ready_for_handshake(struct connection *connection, uint32_t events)
+{
+    if (connection->handshaking)
+        shake_hands(connection);
+    else if (!is_waiting(connection))
+        want_handshake(connection);
+    else if (events & (EPOLLERR | EPOLLHUP))
+        connection_close(connection);
+}
+
 void connection_ready(struct connection *connection, uint32_t events)
 {
     switch (connection->phase) {
-    case PHASE_HANDSHAKE: shake_hands(connection); return;
+    case PHASE_HANDSHAKE: ready_for_handshake(connection, events); return;
     case PHASE_LINGER: read_and_drop(connection); return;
     case PHASE_PREFACE:
     case PHASE_OPEN: break;
@@ -480,7 +525,7 @@ void connection_tick(struct connection *connection)
         if (spent >= LINGER_MS)
             connection_close(connection);
     } else if (connection->phase == PHASE_HANDSHAKE) {
-        if (spent >= LIMIT(limits_of(connection), handshake_timeout))
+        if (!is_waiting(connection) && spent >= LIMIT(limits_of(connection), handshake_timeout))
             time_out(connection);
     } else if (connection->phase == PHASE_PREFACE && spent >= LIMIT(limits_of(connection), preface_timeout)) {
         time_out(connection);
@@ -532,6 +577,7 @@ static struct connection *make(struct worker *worker, int fd)
     *connection = (struct connection){.worker = worker, .fd = fd, .interest = EPOLLIN, .phase_ms = worker->now_ms};
     list_init(&connection->link);
     list_init(&connection->touched);
+    list_init(&connection->hand);
     list_init(&connection->calls);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     connection->channel = channel_accept(worker->bridge->credentials, fd);
@@ -554,10 +600,7 @@ void connection_open(struct worker *worker, int fd, const struct sockaddr_storag
     }
     connection->local = is_loopback(peer);
     write_peer(connection, peer);
-    connection->handshaking = true;
-    worker->handshakes++;
     list_append(&worker->connections, &connection->link);
     COUNT(&worker->counters, connections_accepted, 1);
     COUNT(&worker->counters, connections, 1);
-    shake_hands(connection); /* its first bytes may be here */
 }

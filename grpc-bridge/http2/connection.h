@@ -24,6 +24,9 @@ void connection_flush(struct connection *connection);
 /** Once a second: handshake, preface, request, keepalive, idle, stall, credentials, drain. */
 void connection_tick(struct connection *connection);
 
+/** Handshakes are over: those that wait for one begin, in their order. */
+void connections_begin_handshakes(struct worker *worker);
+
 /** End the calls of the worker whose deadlines are over. */
 void connections_expire(struct worker *worker);
 

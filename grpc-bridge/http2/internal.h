@@ -38,6 +38,7 @@ enum drain {
 
 struct connection {
     struct list link, touched; /* of the worker */
+    struct list hand;          /* of worker->waiting: it spoke, and waits for its handshake */
     struct list calls;
     struct worker *worker;
     struct channel *channel;

@@ -60,6 +60,20 @@ Test(beginnings, half_a_client_hello_runs_into_the_timeout)
     scene_end();
 }
 
+/* They cost nobody a turn: what is waited for with them is only their own time-out, which here never comes. */
+Test(beginnings, silent_connections_keep_nobody_from_the_handshake)
+{
+    SCENE("--workers", "1", "--max-handshakes", "1", "--handshake-timeout", "10m");
+    struct raw *silent[50];
+    for (unsigned i = 0; i < 50; i++)
+        silent[i] = plain();
+    counts("connections_accepted", 50);
+    raw_free(secure());
+    for (unsigned i = 0; i < 50; i++)
+        raw_free(silent[i]);
+    scene_end();
+}
+
 Test(beginnings, a_client_that_goes_before_the_handshake_is_forgotten)
 {
     SCENE(NULL);
