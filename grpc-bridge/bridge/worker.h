@@ -31,7 +31,8 @@ enum {
     WORKER_TICK_MS = 1000,
     WORKER_NOTICE_BYTES = 512,
     WORKER_LINE_BYTES = 1024,
-    WORKER_LINES_MAX = 200 /* in ten seconds */
+    WORKER_LINES_MAX = 200, /* in ten seconds */
+    WORKER_PATH_BYTES = (1 + CFGS_UPSTREAM_PATH_MAX) * 37 /* UUIDs, separated */
 };
 
 /** What could fill a log is told once in a while, with how often it was. */
@@ -63,6 +64,8 @@ struct worker {
     struct list streams;     /* service/stream.c: open configuration streams */
     struct list watches;     /* service/health.c: open health watches */
     uint64_t arena, sequence; /* the arena as last looked at; 0: no snapshot yet */
+    uint64_t origin_version;  /* of that arena, as last looked at */
+    char path[WORKER_PATH_BYTES]; /* the arenas the configuration comes through, this one first; "": none yet */
     bool serving;             /* a first snapshot is there and its producer runs: what health says */
     int64_t now_ms;           /* CLOCK_MONOTONIC, of this turn */
     uint8_t *scratch;         /* WORKER_SCRATCH_BYTES, for whoever runs; holds nothing between callbacks */

@@ -20,6 +20,8 @@ extern const struct call_method service_reflection_v1, service_reflection_v1alph
 
 /** The arena has news: wake the streams that wait for it. */
 void service_stream_news(struct worker *worker);
+/** The configuration comes through other arenas than streams were told: relays look for loops at the start of one. */
+void service_stream_path_changed(struct worker *worker);
 /** Once a second: sessions that ended, updates that were missed. */
 void service_stream_tick(struct worker *worker);
 

@@ -12,6 +12,7 @@
 #include "service/services.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ struct stream {
     struct list link; /* worker->streams */
     struct call *call;
     uint64_t arena, sequence; /* the last ID given to the transport; 0: none of any arena yet */
+    uint64_t wire_base;       /* as the client was told: what to add to IDs on the wire */
     const struct snapshot *snapshot;   /* being sent, from offset on; or */
     const struct update_frame *update; /* one that was cut */
     size_t offset;
@@ -91,14 +93,24 @@ static void say_joined(const struct stream *stream)
     worker_tell(worker, LOG_INFO, "configstream: New subscriber '%s' joining the config stream", stream->name);
 }
 
-/* Which arena the stream comes from, for relays, which must not feed themselves. */
-static void name_arena(struct call *call)
+/* IDs of an arena minus those on the wire. */
+static uint64_t wire_base(uint64_t sequence)
 {
-    cfgs_reader_info info;
-    cfgs_reader *reader = call_worker(call)->reader;
+    return sequence - (uint64_t)wire_id(sequence);
+}
 
-    if (reader != NULL && cfgs_reader_status(reader, &info, sizeof info) == CFGS_OK)
-        call_add_metadata(call, "configstream-path", info.instance_id);
+/* Which arenas the stream comes through, for relays, which must not feed themselves, and how to count as they do. */
+static void name_arena(struct stream *stream)
+{
+    struct worker *worker = call_worker(stream->call);
+    char base[24];
+
+    if (worker->path[0] == '\0')
+        return;
+    stream->wire_base = wire_base(worker->sequence);
+    snprintf(base, sizeof base, "%" PRIu64, stream->wire_base);
+    call_add_metadata(stream->call, "configstream-path", worker->path);
+    call_add_metadata(stream->call, "configstream-wire-base", base);
 }
 
 static void open_stream(struct call *call, const char *session, const char *name)
@@ -120,7 +132,7 @@ static void open_stream(struct call *call, const char *session, const char *name
     call_set_state(call, stream);
     COUNT(&worker->counters, subscribers, 1);
     say_joined(stream);
-    name_arena(call);
+    name_arena(stream);
     call_begin(call);
 }
 
@@ -254,7 +266,7 @@ static void begin_snapshot(struct stream *stream, const struct snapshot *snapsho
 {
     struct worker *worker = call_worker(stream->call);
 
-    if (stream->arena != 0 && wire_id_starts_anew(stream->sequence, snapshot->sequence)) {
+    if (wire_base(snapshot->sequence) != stream->wire_base) {
         snapshots_release(worker->bridge->snapshots, snapshot);
         end_for_rebase(stream);
         return;
@@ -484,6 +496,18 @@ void service_stream_news(struct worker *worker)
             end_for_arena(stream);
         else
             call_resume(stream->call);
+    }
+}
+
+void service_stream_path_changed(struct worker *worker)
+{
+    struct list *next;
+
+    for (struct list *link = worker->streams.next; link != &worker->streams; link = next) {
+        struct stream *stream = stream_of(link);
+        next = link->next;
+        leave(stream);
+        call_fail(stream->call, GRPC_UNAVAILABLE, "the configuration comes another way now; subscribe again");
     }
 }
 

@@ -45,8 +45,9 @@ void call_resume(struct call *call) { call->resumed++; }
 void call_add_metadata(struct call *call, const char *name, const char *value)
 {
     cr_assert(!call->begun, "metadata goes out with the beginning");
-    snprintf(call->metadata[0], sizeof call->metadata[0], "%s", name);
-    snprintf(call->metadata[1], sizeof call->metadata[1], "%s", value);
+    cr_assert(call->metadata_count < sizeof call->metadata / sizeof *call->metadata);
+    snprintf(call->metadata[call->metadata_count][0], sizeof call->metadata[0][0], "%s", name);
+    snprintf(call->metadata[call->metadata_count++][1], sizeof call->metadata[0][1], "%s", value);
 }
 
 void call_fail(struct call *call, enum grpc_status status, const char *format, ...)

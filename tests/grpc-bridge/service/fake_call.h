@@ -20,7 +20,8 @@ struct call {
     bool over;               /* failed, or finished and all is out */
     enum grpc_status status; /* once it is over */
     char message[1024];
-    char metadata[2][128];      /* name and value of the last */
+    char metadata[4][2][512];   /* names and values */
+    unsigned metadata_count;
     unsigned resumed;           /* how often */
     uint8_t *output;            /* all bytes that went to the client, framed */
     size_t length, read, limit; /* of the output; what fake_next() looked at; the backlog that is borne, 0: any */

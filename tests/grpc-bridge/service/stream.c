@@ -6,6 +6,7 @@
 #include "scene.h"
 
 #include "datadog/model/v1/model.pb-c.h"
+#include "event/path.h"
 #include "event/updates.h"
 
 #include <configstream/encoded.h>
@@ -25,11 +26,16 @@ enum { SMALL_FRAME_BYTES = 256, PLENTY = 1 << 20 };
 /* As the worker does when the arena has news. */
 static void look(void)
 {
+    char before[WORKER_PATH_BYTES];
     cfgs_encoded_head head;
+    memcpy(before, worker.path, sizeof before);
     ok(cfgs_encoded_look(worker.reader, &head));
+    cr_assert(path_write(worker.reader, worker.path));
     worker.arena = head.arena;
     worker.sequence = head.sequence;
     service_stream_news(&worker);
+    if (before[0] != '\0' && strcmp(before, worker.path) != 0)
+        service_stream_path_changed(&worker);
 }
 
 static struct call *open_named(const char *name, const char *session_id)
@@ -219,14 +225,71 @@ Test(stream, is_counted_while_it_is_open_and_known_to_the_registry)
     cr_expect_eq(COUNTED(subscribers), 0);
 }
 
+static const char *metadata(const struct call *call, const char *name)
+{
+    for (unsigned i = 0; i < call->metadata_count; i++)
+        if (strcmp(call->metadata[i][0], name) == 0)
+            return call->metadata[i][1];
+    return NULL;
+}
+
 /* interfaces: a relay refuses a path that holds itself */
 Test(stream, names_the_arena_it_comes_from)
 {
     change(1);
     struct call *call = subscribe();
-    cr_expect_str_eq(call->metadata[0], "configstream-path");
-    cr_expect_str_eq(call->metadata[1], status_of(worker.reader).instance_id);
+    cr_expect_str_eq(metadata(call, "configstream-path"), status_of(worker.reader).instance_id);
+    cr_expect_str_eq(metadata(call, "configstream-wire-base"), "0");
     fake_close(call);
+}
+
+static void come_through(unsigned arenas)
+{
+    cfgs_upstream upstream = {.path_length = arenas};
+    for (unsigned i = 0; i < arenas; i++)
+        memset(upstream.path[i], 0x10 + (int)i, sizeof upstream.path[i]);
+    ok(cfgs_publisher_set_upstream(publisher, &upstream));
+}
+
+Test(stream, names_the_arenas_upstream_of_it_nearest_first)
+{
+    char expected[WORKER_PATH_BYTES];
+    come_through(2);
+    change(1);
+    struct call *call = subscribe();
+    snprintf(expected, sizeof expected, "%s,10101010-1010-1010-1010-101010101010,11111111-1111-1111-1111-111111111111",
+             status_of(worker.reader).instance_id);
+    cr_expect_str_eq(metadata(call, "configstream-path"), expected);
+    fake_close(call);
+}
+
+Test(stream, names_a_path_of_the_greatest_length)
+{
+    come_through(CFGS_UPSTREAM_PATH_MAX);
+    change(1);
+    struct call *call = subscribe();
+    cr_expect_eq(strlen(metadata(call, "configstream-path")), 9 * 36 + 8);
+    fake_close(call);
+}
+
+/* A relay looks for loops when a stream begins: what it was told then must hold for as long as the stream lasts. */
+Test(stream, ends_when_the_configuration_comes_another_way)
+{
+    struct seen seen = {0};
+    come_through(1);
+    change(1);
+    struct call *call = subscribe(), *waiting = subscribe();
+    read_all(call, &seen);
+    come_through(1); /* a relay that reconnected to the same */
+    change(1);
+    read_all(call, &seen);
+    has_seen(&seen, 1, 1, 2);
+    come_through(2);
+    look();
+    was_ended(call, GRPC_UNAVAILABLE, "the configuration comes another way now");
+    was_ended(waiting, GRPC_UNAVAILABLE, "the configuration comes another way now");
+    fake_close(call);
+    fake_close(waiting);
 }
 
 Test(stream, names_no_arena_while_there_is_none)
@@ -234,7 +297,7 @@ Test(stream, names_no_arena_while_there_is_none)
     cfgs_reader *reader = worker.reader;
     worker.reader = NULL;
     struct call *call = subscribe();
-    cr_expect_str_eq(call->metadata[0], "");
+    cr_expect_eq(call->metadata_count, 0);
     cr_expect_eq(fake_pull(call, PLENTY, 0), 0);
     service_stream_tick(&worker);
     fake_close(call);
@@ -846,6 +909,18 @@ Test(stream, ends_where_ids_on_the_wire_start_anew)
     seen = (struct seen){0};
     read_all(call, &seen);
     has_seen(&seen, 1, 0, 1);
+    cr_expect_str_eq(metadata(call, "configstream-wire-base"), "2147483647", "relays go on counting");
+    fake_close(call);
+}
+
+Test(stream, that_waited_for_a_snapshot_across_the_new_start_of_ids_ends)
+{
+    start_ids_at(INT32_MAX);
+    change(1);
+    struct call *call = subscribe();
+    change(1);
+    drain(call);
+    was_ended(call, GRPC_UNAVAILABLE, "sequence IDs start anew");
     fake_close(call);
 }
 
