@@ -26,6 +26,7 @@
 #include <configstream/reader.h>
 #include <configstream/setting.h>
 #include <configstream/source.h>
+#include <configstream/subscription.h>
 #include <configstream/value.h>
 #include <configstream/version.h>
 #include <configstream/view.h>

@@ -14,6 +14,7 @@
 #ifndef CONFIGSTREAM_ENCODED_H
 #define CONFIGSTREAM_ENCODED_H
 
+#include <configstream/publisher.h>
 #include <configstream/reader.h>
 #include <configstream/view.h>
 
@@ -24,6 +25,7 @@ typedef struct cfgs_encoded_head {
     uint64_t arena;    /**< which arena the reader is attached to, counted from 1; another one has IDs of its own */
     uint64_t sequence; /**< the last committed ID */
     uint64_t oldest;   /**< the oldest ID whose update the ring may still hold; above sequence if none */
+    uint64_t origin_version; /**< another number once cfgs_encoded_origin() or cfgs_encoded_path() may say otherwise */
 } cfgs_encoded_head;
 
 /**
@@ -36,6 +38,14 @@ CFGS_API CFGS_NODISCARD int cfgs_encoded_look(cfgs_reader *reader, cfgs_encoded_
 
 /** The origin that events name: the base name of the producer's main file, NUL-terminated.  CFGS_OK, or an attach error. */
 CFGS_API CFGS_NODISCARD int cfgs_encoded_origin(cfgs_reader *reader, char origin[256]);
+
+/**
+ * The arenas that the configuration came through: this one's instance id first, then those upstream of it, nearest first.
+ * @param wire_base  out, may be NULL: cfgs_upstream.wire_base, 0 where the arena is a producer's own.
+ * @return how many, 1 to 1 + CFGS_UPSTREAM_PATH_MAX; or CFGS_ERR_NOT_READY, or an attach error.
+ */
+CFGS_API CFGS_NODISCARD int cfgs_encoded_path(cfgs_reader *reader, uint8_t path[1 + CFGS_UPSTREAM_PATH_MAX][16],
+                                              uint64_t *wire_base);
 
 /** One update, encoded. */
 typedef struct cfgs_encoded_update {
@@ -63,6 +73,39 @@ CFGS_API uint64_t cfgs_view_arena(const cfgs_view *view, uint8_t instance_id[16]
 /** As cfgs_view_next(): the next setting of a view as a borrowed ConfigSetting, without unset_source. */
 CFGS_API CFGS_NODISCARD int cfgs_view_next_encoded(cfgs_view *view, cfgs_iterator *iterator, cfgs_bytes *setting,
                                                    unsigned *flags);
+
+/* ---- passing a stream on ---------------------------------------------------------------------------------------- *
+ *
+ * A republisher receives snapshots and updates with IDs of their own and makes its arena say the same: these calls are
+ * the counterpart of the ones above.  What comes from elsewhere is checked and made canonical (entries of structs sorted,
+ * unknown fields dropped); a whole number that int64 and double both hold exactly becomes an int.
+ */
+
+/**
+ * Make the batch somebody else's snapshot as of this ID: the whole state (cfgs_batch_replace()), and of several settings
+ * with one key the one of the highest source counts (of equal sources the last).
+ *
+ * At commit: an ID above the last one is taken, readers see one snapshot; settings that are as before keep the ID they had.
+ * The last ID again, with the same state: nothing happens.  Else, since an ID never means two states and none goes back in
+ * an arena, a new arena takes this one's place: its readers go on there with a snapshot (CFGS_SNAPSHOT_REPLACED).
+ * Errors then are also those of cfgs_publisher_open(); nothing has changed after one.
+ */
+CFGS_API void cfgs_batch_snapshot(cfgs_batch *batch, uint64_t sequence);
+
+/**
+ * Stage one encoded ConfigSetting of a snapshot.  Without a value it is null; its unset_source is ignored.
+ * CFGS_OK, CFGS_ERR_CORRUPT (no valid ConfigSetting), CFGS_ERR_INVALID, _TOO_LARGE, _ENCODING (key, source or value),
+ * CFGS_ERR_MEMORY.  The batch is as before after an error.
+ */
+CFGS_API CFGS_NODISCARD int cfgs_batch_set_encoded(cfgs_batch *batch, const void *setting, size_t length);
+
+/**
+ * Publish one encoded update with this ID, which must be the last one + 1.  It takes the ID even if it changes nothing, so
+ * that readers see the IDs that were sent.  Without a value the key is removed.
+ * Errors as cfgs_batch_set_encoded() and cfgs_publisher_set(); CFGS_ERR_INVALID also: not the next ID, or no snapshot yet.
+ */
+CFGS_API CFGS_NODISCARD int cfgs_publisher_set_encoded(cfgs_publisher *publisher, uint64_t sequence, const void *setting,
+                                                       size_t length);
 
 CFGS_END_DECLS
 

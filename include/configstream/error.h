@@ -46,7 +46,15 @@ typedef enum cfgs_error {
     CFGS_ERR_UNKNOWN_KEY = -28, /**< cfgs_cast_*: no setting has this key, and none was declared */
     CFGS_ERR_CAST_FAILED = -29, /**< cfgs_cast_*: the value cannot be converted; the zero value was written */
     CFGS_ERR_BAD_ELEMENT = -30, /**< cfgs_cast_*: an element of the list cannot be converted; no list was written */
-    CFGS_ERR_LAST = -30
+    CFGS_ERR_CREDENTIALS = -31, /**< remote: certificate, key or token are missing, or cannot be used */
+    CFGS_ERR_UNREACHABLE = -32, /**< remote: no connection, or it was lost: name, address, time-out, dead peer */
+    CFGS_ERR_TLS = -33,         /**< remote: TLS failed: another CA, another name, no h2, our certificate was refused */
+    CFGS_ERR_UNAUTHENTICATED = -34, /**< remote: the server does not take the token */
+    CFGS_ERR_SESSION = -35,     /**< remote: the server does not know the session (any more) */
+    CFGS_ERR_REFUSED = -36,     /**< remote: the server ended a call with another status */
+    CFGS_ERR_PROTOCOL = -37,    /**< remote: the server broke the rules of the stream or of its transport */
+    CFGS_ERR_LOOP = -38,        /**< relay: the configuration comes from this arena, or through too many */
+    CFGS_ERR_LAST = -38
 } cfgs_error;
 
 /** Bytes of cfgs_error_detail.message, terminating NUL included. */

@@ -48,6 +48,7 @@ typedef struct cfgs_publisher_options {
     uint64_t first_sequence; /**< ID of the first update of a new arena; default 1, or above a superseded arena's */
     bool in_memory;          /**< an arena of this process alone (memfd), no name, no lock; see cfgs_publisher_reader() */
     bool no_wake_thread;     /**< wake readers inside the commit call */
+    bool no_heartbeat_thread; /**< the caller calls cfgs_publisher_beat() at least every 500 ms instead */
     cfgs_error_detail *detail; /**< out, may be NULL: what failed in cfgs_publisher_open(), in words */
 } cfgs_publisher_options;
 
@@ -85,6 +86,9 @@ typedef enum cfgs_publisher_start {
     CFGS_START_REPLACED = 3  /**< the old arena was unusable; see cfgs_publisher_error() for the reason */
 } cfgs_publisher_start;
 CFGS_API cfgs_publisher_start cfgs_publisher_started(const cfgs_publisher *publisher);
+
+/** The heartbeat, for publishers without a thread for it (no_heartbeat_thread).  The publisher's thread. */
+CFGS_API void cfgs_publisher_beat(cfgs_publisher *publisher);
 
 /** The last committed ID; 0 (or first_sequence - 1) before the first. */
 CFGS_API uint64_t cfgs_publisher_sequence(const cfgs_publisher *publisher);
@@ -161,6 +165,26 @@ CFGS_API CFGS_NODISCARD int cfgs_batch_commit(cfgs_batch *batch, uint64_t *chang
 /** Drop the batch; NULL is fine. */
 CFGS_API void cfgs_batch_abort(cfgs_batch *batch);
 
+/* ---- republishers ------------------------------------------------------------------------------------------------- */
+
+/** Where a republisher's configuration comes from (encoded.h passes it on).  Copied.  Zeroed: a producer's own. */
+typedef struct cfgs_upstream {
+    const char *origin;  /**< as the stream names it, at most 255 bytes; NULL: leave it */
+    const char *address; /**< for people, at most 127 bytes; NULL: none */
+    uint8_t path[CFGS_UPSTREAM_PATH_MAX][16]; /**< instance ids of the arenas it came through, nearest first */
+    unsigned path_length;
+    uint64_t wire_base;  /**< what was added to IDs on the wire to make them ours */
+} cfgs_upstream;
+
+/** Tell readers where the configuration comes from.  CFGS_OK, CFGS_ERR_INVALID, CFGS_ERR_FORKED.  The publisher's thread. */
+CFGS_API CFGS_NODISCARD int cfgs_publisher_set_upstream(cfgs_publisher *publisher, const cfgs_upstream *upstream);
+
+/** Tell readers that upstream was heard of just now (if connected), or is not connected.  Cost: two stores and a clock. */
+CFGS_API void cfgs_publisher_touch_upstream(cfgs_publisher *publisher, bool connected);
+
+/** The arena's random identity, as cfgs_reader_info.instance_id says it in text.  A new arena has another one. */
+CFGS_API void cfgs_publisher_instance_id(const cfgs_publisher *publisher, uint8_t instance_id[16]);
+
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 
 /**
@@ -169,7 +193,8 @@ CFGS_API void cfgs_batch_abort(cfgs_batch *batch);
  */
 CFGS_API CFGS_NODISCARD int cfgs_publisher_view(cfgs_publisher *publisher, cfgs_view *view);
 
-/** Open a reader of this publisher's arena, also of one in memory. It must be closed before the publisher is. */
+/** Open a reader of this publisher's arena, also of one in memory.  It must be closed before the publisher is.  Any thread,
+ *  while the publisher is open. */
 CFGS_API CFGS_NODISCARD int cfgs_publisher_reader(cfgs_publisher *publisher, cfgs_reader **out);
 
 /** Count a configuration reload, for the operator's eyes (status). */

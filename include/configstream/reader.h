@@ -40,6 +40,9 @@ CFGS_BEGIN_DECLS
 /** Longest instance name; the characters allowed are A-Z a-z 0-9 _ and -. */
 #define CFGS_INSTANCE_MAX_BYTES 64
 
+/** Most arenas that a configuration may come through. */
+#define CFGS_UPSTREAM_PATH_MAX 8
+
 typedef struct cfgs_reader cfgs_reader;
 
 /** Zero means default.  Read during cfgs_reader_open() only; strings are copied. */
@@ -126,6 +129,16 @@ typedef struct cfgs_reader_info {
     struct {
         uint64_t updates, batches, rebuilds, loads, reloads_ok, reloads_failed, last_failure_ns, lapped_hints;
     } counters;
+    /** Of an arena whose producer passes on what it receives from elsewhere (a relay, a cfgs_remote). */
+    struct {
+        bool relayed;           /**< it is such an arena */
+        bool connected;         /**< its producer follows the stream just now */
+        int64_t contact_age_ms; /**< since its producer heard of upstream last: how old the state may be; -1: never */
+        char address[128];      /**< what it is connected to, as it was told */
+        unsigned path_length;   /**< arenas upstream, nearest first; their UUIDs as text */
+        char path[CFGS_UPSTREAM_PATH_MAX][37];
+        uint64_t wire_base;     /**< what was added to IDs on the wire */
+    } upstream;
 } cfgs_reader_info;
 
 /**
