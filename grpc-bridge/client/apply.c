@@ -30,11 +30,12 @@ int apply_begin(struct apply *apply, const char *address, const char *base, cons
     apply->wire_base = apply->last = 0;
     apply->has_snapshot = false;
     snprintf(apply->address, sizeof apply->address, "%s", address);
-    if (*base && !path_parse_base(base, &apply->wire_base))
-        return failure_set(failure, CFGS_ERR_PROTOCOL, "the metadata configstream-wire-base is no number");
-    if (!path_parse(path, &apply->path))
-        return failure_set(failure, CFGS_ERR_PROTOCOL, "the metadata configstream-path is no list of at most %d UUIDs",
-                           PATH_MAX_IDS);
+    bool base_is_sound = !*base || path_parse_base(base, &apply->wire_base);
+    if (!base_is_sound || !path_parse(path, &apply->path)) {
+        apply->info->counters.malformed++;
+        return failure_set(failure, CFGS_ERR_PROTOCOL, "the metadata %s", base_is_sound
+                               ? "configstream-path is no list of at most 9 UUIDs" : "configstream-wire-base is no number");
+    }
     return apply->relay ? refuse_loop(apply, failure) : CFGS_OK;
 }
 

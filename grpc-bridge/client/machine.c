@@ -454,6 +454,8 @@ static void stream_ended(struct machine *machine)
         failure_set(&failure, CFGS_ERR_REFUSED, "the server ended the stream with OK");
         failure.grpc_status = GRPC_OK;
     }
+    if (failure.code == CFGS_ERR_PROTOCOL && !stream->refused) /* apply.c counts its own */
+        machine->info.counters.malformed++;
     if (!stream->broken && is_about_session(&failure, stream->message)) {
         session_refused(machine, &failure);
         return;

@@ -99,7 +99,7 @@ static void begin(struct rpc *rpc)
     rpc->began = true;
     rpc->grpc_status = -1; /* it counts in trailers */
     if (rpc->streaming && rpc->begin && rpc->begin(rpc->context, &rpc->failure) != CFGS_OK)
-        rpc->broken = true;
+        rpc->broken = rpc->refused = true;
 }
 
 /* Interim answers (1xx) come before; a block that ends the stream is the trailers, or both in one. */
@@ -148,7 +148,7 @@ static void take(struct rpc *rpc)
         return;
     }
     if (rpc->take(rpc->context, rpc->framer.body, rpc->framer.length, &rpc->failure) != CFGS_OK)
-        rpc->broken = true;
+        rpc->broken = rpc->refused = true;
     framer_next(&rpc->framer);
 }
 

@@ -40,6 +40,7 @@ struct rpc {
 
     /* What came. */
     bool began, ended, broken;
+    bool refused; /* broken by take() or begin(), and not by its form */
     bool reset_by_peer;
     bool is_grpc; /* by the content type */
     int http_status, grpc_status; /* -1: none came */
