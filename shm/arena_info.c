@@ -24,6 +24,8 @@ bool info_load(const struct arena_header *header, struct arena_info *out)
         uint64_t version = word_load_acquire(&header->info_version);
         if (version & 1)
             continue;
+        if (version == 0)
+            break; /* no producer announced itself, or the arena was retired under us and reads as zeros */
         /* [info] relaxed: data under the version. */
         words_load(out, header->info, sizeof *out);
         /* [info] acquire fence: the texts were loaded before the second look. */
@@ -31,6 +33,7 @@ bool info_load(const struct arena_header *header, struct arena_info *out)
         if (word_load_relaxed(&header->info_version) == version) {
             out->origin[sizeof out->origin - 1] = '\0';
             out->control_path[sizeof out->control_path - 1] = '\0';
+            out->relay_address[sizeof out->relay_address - 1] = '\0';
             return true;
         }
     }

@@ -1,7 +1,7 @@
 /*
- * arena_info.h: the header's texts, under a seqlock of their own.
+ * arena_info.h: the header's texts and its upstream block, under a seqlock of their own.
  *
- * A producer rewrites them when it starts, while readers may be looking.  Same shape and argument as a bank's recycling
+ * A producer rewrites them when it starts, a republisher also when its upstream changes, while readers may be looking.  Same shape and argument as a bank's recycling
  * (litmus `recycle`): odd, fence, words, even; even, words, fence, same.
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,7 +13,10 @@
 
 void info_store(struct arena_header *header, const struct arena_info *info);
 
-/* False: the producer was writing at every one of a few tries, or died while it did; *out is then zero. */
+/*
+ * False: the producer was writing at every one of a few tries, or died while it did, or the arena is retired; *out is then
+ * zero.
+ */
 bool info_load(const struct arena_header *header, struct arena_info *out);
 
 #endif

@@ -25,7 +25,7 @@ int batch_stage(cfgs_batch *batch, const struct record_input *input)
 void batch_reset(cfgs_batch *batch)
 {
     batch->images.length = batch->changes.length = 0;
-    batch->open = batch->replace = batch->has_at = false;
+    batch->open = batch->replace = batch->has_at = batch->snapshot = batch->always = false;
     batch->at = 0;
 }
 
@@ -75,7 +75,7 @@ static int stage_removal(cfgs_batch *batch, const char *key, size_t length, int 
 
 /* ---- one setting ------------------------------------------------------------------------------------------------- */
 
-static int usable(cfgs_publisher *publisher)
+int batch_usable(cfgs_publisher *publisher)
 {
     if (fork_guard_forked(&publisher->guard))
         return CFGS_ERR_FORKED;
@@ -86,12 +86,19 @@ static int usable(cfgs_publisher *publisher)
     return CFGS_OK;
 }
 
+int batch_commit_single(cfgs_publisher *publisher, int staged, uint64_t *changes)
+{
+    int err = staged == CFGS_OK ? publisher_commit(publisher, &publisher->single, changes) : staged;
+
+    end_batch(&publisher->single);
+    return err;
+}
+
 static int commit_single(cfgs_publisher *publisher, int staged, bool *changed)
 {
     uint64_t changes = 0;
-    int err = staged == CFGS_OK ? publisher_commit(publisher, &publisher->single, &changes) : staged;
+    int err = batch_commit_single(publisher, staged, &changes);
 
-    end_batch(&publisher->single);
     if (err == CFGS_OK && changed != NULL)
         *changed = changes > 0;
     return err;
@@ -99,14 +106,14 @@ static int commit_single(cfgs_publisher *publisher, int staged, bool *changed)
 
 int cfgs_publisher_set(cfgs_publisher *publisher, const cfgs_setting *setting, int unset_source, bool *changed)
 {
-    int err = usable(publisher);
+    int err = batch_usable(publisher);
     return err == CFGS_OK ? commit_single(publisher, stage_set(&publisher->single, setting, unset_source), changed)
                           : err;
 }
 
 int cfgs_publisher_remove(cfgs_publisher *publisher, const char *key, size_t length, int unset_source, bool *changed)
 {
-    int err = usable(publisher);
+    int err = batch_usable(publisher);
     return err == CFGS_OK
                ? commit_single(publisher, stage_removal(&publisher->single, key, length, unset_source), changed)
                : err;
@@ -116,7 +123,7 @@ int cfgs_publisher_remove(cfgs_publisher *publisher, const char *key, size_t len
 
 int cfgs_batch_begin(cfgs_publisher *publisher, cfgs_batch **out)
 {
-    int err = usable(publisher);
+    int err = batch_usable(publisher);
     if (err != CFGS_OK)
         return err;
     batch_reset(&publisher->batch);
@@ -125,19 +132,19 @@ int cfgs_batch_begin(cfgs_publisher *publisher, cfgs_batch **out)
     return CFGS_OK;
 }
 
-static int ended(cfgs_batch *batch)
+int batch_ended(cfgs_batch *batch)
 {
     return detail_set(&batch->publisher->detail, CFGS_ERR_INVALID, 0, "the batch has ended");
 }
 
 int cfgs_batch_set(cfgs_batch *batch, const cfgs_setting *setting, int unset_source)
 {
-    return batch->open ? stage_set(batch, setting, unset_source) : ended(batch);
+    return batch->open ? stage_set(batch, setting, unset_source) : batch_ended(batch);
 }
 
 int cfgs_batch_remove(cfgs_batch *batch, const char *key, size_t length, int unset_source)
 {
-    return batch->open ? stage_removal(batch, key, length, unset_source) : ended(batch);
+    return batch->open ? stage_removal(batch, key, length, unset_source) : batch_ended(batch);
 }
 
 void cfgs_batch_replace(cfgs_batch *batch)
@@ -155,7 +162,7 @@ int cfgs_batch_commit(cfgs_batch *batch, uint64_t *changes)
 {
     uint64_t taken = 0;
     int err = fork_guard_forked(&batch->publisher->guard) ? CFGS_ERR_FORKED
-              : !batch->open                              ? ended(batch)
+              : !batch->open                              ? batch_ended(batch)
                                                           : publisher_commit(batch->publisher, batch, &taken);
     end_batch(batch);
     if (err == CFGS_OK && changes != NULL)

@@ -19,6 +19,13 @@ static uint64_t oldest_in_ring(const struct attachment *attachment, uint64_t seq
     return sequence - attachment->ring_slots + 1;
 }
 
+/* Another number with each store to the info block, and with each arena, whose instance id begins the path. */
+static uint64_t origin_version(const struct attachment *attachment)
+{
+    /* [info] acquire: who then loads the block sees it as of this version or later; odd is another number, too. */
+    return attachment->number << 40 ^ word_load_acquire(&attachment->header->info_version);
+}
+
 int cfgs_encoded_look(cfgs_reader *reader, cfgs_encoded_head *out)
 {
     if (fork_guard_forked(&reader->guard))
@@ -35,23 +42,59 @@ int cfgs_encoded_look(cfgs_reader *reader, cfgs_encoded_head *out)
         if (err == CFGS_OK)
             *out = (cfgs_encoded_head){.arena = attachment->number,
                                        .sequence = view.sequence,
-                                       .oldest = oldest_in_ring(attachment, view.sequence)};
+                                       .oldest = oldest_in_ring(attachment, view.sequence),
+                                       .origin_version = origin_version(attachment)};
         return err;
     }
     return CFGS_ERR_BUSY;
+}
+
+/* The attached arena's info block.  CFGS_ERR_NOT_READY: a producer is writing it, or died while it did. */
+static int load_info(cfgs_reader *reader, const struct attachment **attachment, struct arena_info *info)
+{
+    *attachment = NULL;
+    for (int round = 0; round < CFGS_VIEW_ROUNDS; round++) {
+        const struct attachment *now;
+        int err = reader_attachment(reader, attachment);
+        if (err != CFGS_OK)
+            return err;
+        if (info_load((*attachment)->header, info))
+            return CFGS_OK;
+        /* Retired under us, it reads as nothing: what has its place now is there by then. */
+        if (reader_attachment(reader, &now) != CFGS_OK || now == *attachment)
+            break;
+    }
+    return CFGS_ERR_NOT_READY;
 }
 
 int cfgs_encoded_origin(cfgs_reader *reader, char origin[256])
 {
     const struct attachment *attachment;
     struct arena_info info;
-    int err = reader_attachment(reader, &attachment);
+    int err = load_info(reader, &attachment, &info);
+
+    if (err == CFGS_ERR_NOT_READY && attachment != NULL)
+        err = CFGS_OK; /* while a producer writes it, it reads as empty */
+    if (err == CFGS_OK)
+        memcpy(origin, info.origin, sizeof info.origin);
+    return err;
+}
+
+int cfgs_encoded_path(cfgs_reader *reader, uint8_t path[1 + CFGS_UPSTREAM_PATH_MAX][16], uint64_t *wire_base)
+{
+    const struct attachment *attachment;
+    struct arena_info info;
+    int err = load_info(reader, &attachment, &info);
 
     if (err != CFGS_OK)
         return err;
-    (void)info_load(attachment->header, &info); /* while a producer writes it, it reads as empty */
-    memcpy(origin, info.origin, sizeof info.origin);
-    return CFGS_OK;
+    if (info.relay_path_length > CFGS_UPSTREAM_PATH_MAX)
+        return CFGS_ERR_CORRUPT;
+    memcpy(path[0], attachment->instance_id, sizeof path[0]);
+    memcpy(path[1], info.relay_path, sizeof path[0] * info.relay_path_length);
+    if (wire_base != NULL)
+        *wire_base = info.relay_wire_base;
+    return 1 + (int)info.relay_path_length;
 }
 
 /* ---- one update -------------------------------------------------------------------------------------------------- */

@@ -33,6 +33,14 @@ static const char *const texts[] = {
     [-CFGS_ERR_UNKNOWN_KEY] = "no such setting, and none was declared",
     [-CFGS_ERR_CAST_FAILED] = "the value cannot be converted",
     [-CFGS_ERR_BAD_ELEMENT] = "an element of the list cannot be converted",
+    [-CFGS_ERR_CREDENTIALS] = "certificate, key or token cannot be used",
+    [-CFGS_ERR_UNREACHABLE] = "no connection to the server",
+    [-CFGS_ERR_TLS] = "TLS failed",
+    [-CFGS_ERR_UNAUTHENTICATED] = "the server does not take the token",
+    [-CFGS_ERR_SESSION] = "the server does not know the session",
+    [-CFGS_ERR_REFUSED] = "the server refused the call",
+    [-CFGS_ERR_PROTOCOL] = "the server broke the protocol",
+    [-CFGS_ERR_LOOP] = "the configuration comes from this arena, or through too many",
 };
 
 const char *cfgs_strerror(int code)

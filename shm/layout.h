@@ -109,18 +109,21 @@ _Static_assert(sizeof(struct bank_words) == 256, "bank words");
 
 #define INFO_ORIGIN_BYTES 256 /* NUL included */
 #define INFO_CONTROL_BYTES 112
-#define INFO_RELAY_PATH 8
+#define INFO_PATH_MAX 8
+#define INFO_ADDRESS_BYTES 128 /* NUL included */
 
-/* Texts that change with a producer's start, under a seqlock of their own (info_version). */
+/* Who produces and where it comes from: changes rarely, under a seqlock of its own (info_version). */
 struct arena_info {
     char origin[INFO_ORIGIN_BYTES];
     char control_path[INFO_CONTROL_BYTES];
-    uint64_t relay_path_length; /* reserved for relays: 0 where the arena is a producer's own */
-    uint8_t relay_instance[16];
-    uint8_t relay_path[INFO_RELAY_PATH][16];
+    /* Upstream; all of it 0 where the configuration is the producer's own. */
+    uint64_t relayed; /* 1: the producer passes on what it receives */
+    uint64_t relay_path_length;
+    uint8_t relay_path[INFO_PATH_MAX][16]; /* instance ids of the arenas it came through, nearest first */
     uint64_t relay_wire_base;
+    char relay_address[INFO_ADDRESS_BYTES];
 };
-_Static_assert(sizeof(struct arena_info) == 528, "info block");
+_Static_assert(sizeof(struct arena_info) == 648, "info block");
 
 struct arena_counters {
     cfgs_word updates, batches, rebuilds, loads, reloads_ok, reloads_failed, last_failure_ns, lapped_hints;
@@ -155,8 +158,9 @@ struct arena_header {
     _Alignas(128) cfgs_word epoch; /* producer incarnations */
     cfgs_word pid, started_ns;     /* for people */
     cfgs_word signal_lock;         /* 1: the producer holds a write lock on this file, so a free one means death */
-    cfgs_word relay_contact_ns;    /* reserved for relays */
+    cfgs_word relay_contact_ns;    /* CLOCK_BOOTTIME of the last sign of life from upstream; 0: none, or none upstream */
     cfgs_word runtime_void;        /* 1: a clean end voided runtime settings, and nothing was committed since */
+    cfgs_word relay_connected;     /* 1: the producer follows upstream; means nothing once it is dead */
 
     _Alignas(128) struct arena_counters counters;
 

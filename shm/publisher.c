@@ -46,9 +46,18 @@ int cfgs_publisher_reader(cfgs_publisher *publisher, cfgs_reader **out)
     if (fork_guard_forked(&publisher->guard))
         return CFGS_ERR_FORKED;
     if (!publisher->named)
-        return reader_open_fd(publisher->file.fd, out, &publisher->detail);
-    cfgs_reader_options options = {.arena_path = publisher->name.path, .detail = &publisher->detail};
+        return reader_open_memory(publisher, out);
+    /* No detail: the publisher's belongs to its own thread. */
+    cfgs_reader_options options = {.arena_path = publisher->name.path};
     return cfgs_reader_open(&options, out);
+}
+
+int publisher_attach(cfgs_publisher *publisher, struct attachment **out)
+{
+    pthread_mutex_lock(&publisher->lock);
+    int err = attachment_open_fd(publisher->file.fd, out, NULL);
+    pthread_mutex_unlock(&publisher->lock);
+    return err;
 }
 
 void cfgs_publisher_count_reload(cfgs_publisher *publisher, bool ok)

@@ -35,54 +35,17 @@ static int keep_lock(cfgs_publisher *publisher)
     return CFGS_OK;
 }
 
-/* Everything that describes the arena and its live bank; threads, batches and lock stay where they are. */
-static void take_arena(cfgs_publisher *to, const cfgs_publisher *from)
+static int fill_with_state(cfgs_publisher *fresh, void *context)
 {
-    to->file = from->file;
-    to->bank = from->bank;
-    to->generation = from->generation;
-    to->heap_at = from->heap_at;
-    to->heap_end = from->heap_end;
-    to->bump = from->bump;
-    to->index = from->index;
-    to->cells_used = from->cells_used;
-    publisher_set_own(to);
+    return recovery_adopt(fresh, context);
 }
 
 static int move_arena(cfgs_publisher *publisher, bool *moved)
 {
-    cfgs_publisher fresh = {.name = publisher->name,
-                            .named = true,
-                            .info = publisher->info,
-                            .file = {.fd = -1},
-                            .geometry = publisher->geometry};
-    struct arena_file old = publisher->file;
-    struct stat st;
+    struct replacement replacement = {.base_sequence = publisher->sequence, .fill = fill_with_state, .context = publisher};
+    int err = publisher_replace(publisher, &replacement);
 
-    if (fstat(old.fd, &st) == 0) {
-        fresh.geometry.mode = st.st_mode & 0777;
-        fresh.geometry.set_group = st.st_gid != getegid();
-        fresh.geometry.group = st.st_gid;
-    }
-    fresh.geometry.base_sequence = publisher->sequence;
-    int err = publisher_create(&fresh);
-    if (err == CFGS_OK)
-        err = recovery_adopt(&fresh, publisher);
-    if (err == CFGS_OK)
-        publisher_announce(&fresh);
-    if (err == CFGS_OK)
-        err = arena_link(&publisher->name, &fresh.file, &old, &fresh.detail);
-    if (err != CFGS_OK) {
-        publisher->detail = fresh.detail;
-        arena_file_close(&fresh.file);
-        return err;
-    }
-    helpers_stop(publisher);
-    take_arena(publisher, &fresh);
-    arena_file_close(&old);
-    *moved = true;
-    err = helpers_start(publisher);
-    publisher_wake(publisher);
+    *moved = err == CFGS_OK;
     return err;
 }
 

@@ -79,6 +79,7 @@ void publisher_set_own(cfgs_publisher *publisher)
     own->ring_at = header->ring_at;
     own->ring_slots = header->ring_slots;
     own->base_sequence = header->base_sequence;
+    memcpy(own->instance_id, header->instance_id, sizeof own->instance_id);
     publisher->geometry.hash_seed = header->hash_seed;
     publisher->geometry.ring_slots = header->ring_slots;
     publisher->geometry.max_size = header->max_size;
@@ -93,6 +94,7 @@ void publisher_announce(cfgs_publisher *publisher)
 
     clock_gettime(CLOCK_REALTIME, &now);
     info_store(header, &publisher->info);
+    upstream_show(publisher);
     /* [counters] relaxed: for people. */
     word_store_relaxed(&header->pid, (uint64_t)getpid());
     word_store_relaxed(&header->started_ns, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
@@ -235,6 +237,7 @@ static int open_parts(cfgs_publisher *publisher, const cfgs_publisher_options *o
     publisher->geometry = geometry_for(options);
     publisher->named = !options->in_memory;
     publisher->wake_thread = !options->no_wake_thread;
+    publisher->beat_thread = !options->no_heartbeat_thread;
     snprintf(publisher->info.origin, sizeof publisher->info.origin, "%s",
              options->origin != NULL ? options->origin : "core-agent");
     snprintf(publisher->info.control_path, sizeof publisher->info.control_path, "%s",
@@ -277,6 +280,8 @@ static void release(cfgs_publisher *publisher)
         arena_lock_drop(&publisher->name, publisher->lock_fd);
     batch_free(&publisher->batch);
     batch_free(&publisher->single);
+    cfgs_builder_free(publisher->builder);
+    pthread_mutex_destroy(&publisher->lock);
     fork_guard_release(&publisher->guard);
     free(publisher);
 }
@@ -291,6 +296,7 @@ int cfgs_publisher_open(const cfgs_publisher_options *options, cfgs_publisher **
     if (publisher == NULL)
         return detail_set(options->detail, CFGS_ERR_MEMORY, 0, "out of memory");
     publisher->lock_fd = publisher->file.fd = -1;
+    pthread_mutex_init(&publisher->lock, NULL); /* cannot fail with default attributes on Linux */
     publisher->batch.publisher = publisher->single.publisher = publisher;
     int err = open_parts(publisher, options);
     if (err != CFGS_OK) {

@@ -15,7 +15,9 @@ struct change {
     size_t image_at; /* record image in batch->images */
     uint64_t bytes;
     uint64_t hash;
-    bool removes, dropped; /* dropped: another change of the same key counts, or nothing would change */
+    bool removes;
+    bool outdone; /* another change of the same key counts */
+    bool dropped; /* outdone, or nothing would change */
     /* Where the key stands in the live bank; see change_locate(). */
     uint64_t cell;
     uint64_t prev;      /* newest record of the key, 0 if none */
@@ -28,7 +30,9 @@ struct cfgs_batch {
     struct buffer images;
     struct buffer changes; /* struct change */
     bool open, replace, has_at;
-    uint64_t at; /* if has_at: the ID of the whole batch */
+    bool snapshot; /* somebody else's state: a new arena, rather than an ID with two meanings */
+    bool always;   /* takes its IDs even for what changes nothing */
+    uint64_t at;   /* if has_at: the ID of the whole batch */
 };
 
 static inline size_t batch_count(const cfgs_batch *batch)
@@ -55,16 +59,20 @@ struct helpers {
     cfgs_word32 kick_cpu;
     cfgs_word kick_ns;
     cfgs_word32 parked; /* private futex word: 1 while the wake thread sleeps */
-    uint32_t woken;     /* the arena's futex word up to which readers need no wake-up, when the thread starts */
+    uint32_t woken;     /* the arena's futex word up to which readers need no wake-up; under the publisher's lock */
 };
 
 struct cfgs_publisher {
     struct arena_name name;
     bool named; /* has a name and a lock */
-    bool wake_thread;
+    bool wake_thread, beat_thread;
     bool lost; /* the lock was removed and another producer has it: publish nothing, touch nothing */
     struct arena_info info;
+    uint64_t contact_ns; /* what the header says of upstream, for the next arena's */
+    bool connected;
     int lock_fd;
+    /* `file` changes only under the lock: helper threads and openers of readers hold it while they use the file. */
+    pthread_mutex_t lock;
     struct arena_file file;
     struct arena_geometry geometry;
     cfgs_publisher_start start;
@@ -79,6 +87,7 @@ struct cfgs_publisher {
 
     struct attachment own; /* the arena as a reader would see it, for views */
     struct cfgs_batch batch, single;
+    cfgs_builder *builder; /* for what is received, from the first of it on */
     struct fork_guard guard;
     struct helpers helpers;
     cfgs_error_detail detail;
@@ -97,7 +106,6 @@ static inline cfgs_word *arena_words(cfgs_publisher *publisher, uint64_t offset_
 /* A view of what is committed, by the producer itself. */
 void publisher_own_view(cfgs_publisher *publisher, cfgs_view *view);
 
-
 /* ---- publisher_open.c ---- */
 
 /* The arena as a reader of our own sees it; geometry as the header has it. */
@@ -109,8 +117,23 @@ int publisher_create(cfgs_publisher *publisher);
 /* Say who produces: before a new arena gets its name, so that nobody finds one that seems dead.  Readers may look. */
 void publisher_announce(cfgs_publisher *publisher);
 
+/* ---- publisher_names.c ---- */
+
 /* Does the arena's name still lead to our file? */
 bool publisher_has_name(const cfgs_publisher *publisher);
+
+/* ---- publisher_replace.c ---- */
+
+/*
+ * A new arena takes the place of the publisher's own, once it is filled: until then nobody can see it, and an error leaves
+ * everything as it was.  `fill` is given the new one's parts: an empty arena of the same hash seed.
+ */
+struct replacement {
+    uint64_t base_sequence; /* IDs of the new arena are greater */
+    int (*fill)(cfgs_publisher *fresh, void *context);
+    void *context;
+};
+int publisher_replace(cfgs_publisher *publisher, const struct replacement *replacement);
 
 /* ---- rebuild.c ---- */
 
@@ -134,7 +157,7 @@ int publisher_rebuild(cfgs_publisher *publisher, const struct rebuild *rebuild);
 /* Find where the change's key stands in the live bank; *found is its newest record if the result is 1. */
 int change_locate(cfgs_publisher *publisher, const cfgs_batch *batch, struct change *change, struct record *found);
 
-/* Publish a staged batch: drop what changes nothing, then update or bulk load.  *changes: IDs taken. */
+/* Publish a staged batch: drop what changes nothing, then update, bulk load, or replace.  *changes: IDs taken. */
 int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *changes);
 
 /* ---- publisher_threads.c ---- */
@@ -146,9 +169,19 @@ void publisher_beat(cfgs_publisher *publisher);
 /* Row U5. */
 void publisher_wake(cfgs_publisher *publisher);
 
+/* ---- upstream.c ---- */
+
+/* Write what is known of upstream into the header; before a new arena can be seen, and at each change. */
+void upstream_show(cfgs_publisher *publisher);
+
 /* ---- batch.c ---- */
 
 int batch_stage(cfgs_batch *batch, const struct record_input *input);
+/* What stands against staging; the detail says it. */
+int batch_usable(cfgs_publisher *publisher);
+int batch_ended(cfgs_batch *batch);
+/* Publish what was staged in publisher->single, unless staging failed, and end it. */
+int batch_commit_single(cfgs_publisher *publisher, int staged, uint64_t *changes);
 void batch_reset(cfgs_batch *batch);
 void batch_free(cfgs_batch *batch);
 

@@ -38,6 +38,19 @@ static void try_signal_lock(cfgs_publisher *publisher)
         word_store_relaxed(&header->signal_lock, 1);
 }
 
+static void beat_once(cfgs_publisher *publisher)
+{
+    publisher_beat(publisher);
+    if (publisher->named)
+        try_signal_lock(publisher);
+}
+
+void cfgs_publisher_beat(cfgs_publisher *publisher)
+{
+    if (!fork_guard_forked(&publisher->guard) && !publisher->lost)
+        beat_once(publisher);
+}
+
 static void *beat_main(void *argument)
 {
     cfgs_publisher *publisher = argument;
@@ -45,9 +58,9 @@ static void *beat_main(void *argument)
 
     /* [private] acquire: pairs with the release in helpers_stop(). */
     while (word32_load_acquire(&publisher->helpers.stop) == 0) {
-        publisher_beat(publisher);
-        if (publisher->named)
-            try_signal_lock(publisher);
+        pthread_mutex_lock(&publisher->lock);
+        beat_once(publisher);
+        pthread_mutex_unlock(&publisher->lock);
         futex_wait_private(&publisher->helpers.stop, 0, &interval);
     }
     return NULL;
@@ -101,38 +114,58 @@ static void berth_choose(struct berth *berth, const struct helpers *helpers, uin
         berth->cpu = cpu;
 }
 
+/* Sleep until a commit kicks, if none came since the last wake-up.  Called with the lock held, which is let go meanwhile. */
+static void park(cfgs_publisher *publisher)
+{
+    struct helpers *helpers = &publisher->helpers;
+
+    /* [park] seq_cst, against the bump and the look at `parked` in publisher_wake(): of the two sides at least one sees the
+     * other's store, so either the committer kicks or we see its bump.  With acquire and release alone both could miss, and
+     * readers would sleep on until their bound. */
+    atomic_store_explicit(&helpers->parked, 1, memory_order_seq_cst);
+    uint32_t now = atomic_load_explicit(&publisher->file.header->wake, memory_order_seq_cst);
+    /* [park] seq_cst: see helpers_stop(). */
+    bool sleeps = now == helpers->woken && atomic_load_explicit(&helpers->stop, memory_order_seq_cst) == 0;
+    pthread_mutex_unlock(&publisher->lock);
+    if (sleeps)
+        futex_wait_private(&helpers->parked, 1, NULL);
+    pthread_mutex_lock(&publisher->lock);
+    /* [park] relaxed: a kick that comes now finds 0 and is not needed: the word is read again by wake_sleepers(). */
+    atomic_store_explicit(&helpers->parked, 0, memory_order_relaxed);
+}
+
+static void wake_sleepers(cfgs_publisher *publisher, struct berth *berth)
+{
+    struct helpers *helpers = &publisher->helpers;
+    const cfgs_word32 *word = &publisher->file.header->wake; /* maybe another arena's than before we slept */
+    /* [park] seq_cst: after `parked`, so that a bump which found 0 is seen here. */
+    uint32_t now = atomic_load_explicit(word, memory_order_seq_cst);
+
+    if (now != helpers->woken) {
+        uint64_t started = now_ns(CLOCK_MONOTONIC);
+        futex_wake_shared(word);
+        berth_choose(berth, helpers, started);
+    }
+    helpers->woken = now;
+}
+
 static void *wake_main(void *argument)
 {
     cfgs_publisher *publisher = argument;
     struct helpers *helpers = &publisher->helpers;
-    const cfgs_word32 *word = &publisher->file.header->wake;
     /* As batch work this thread does not take the processor from the committer it was kicked by. */
     const struct sched_param no_priority = {0};
     (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &no_priority);
     struct berth berth;
     berth_init(&berth);
 
+    pthread_mutex_lock(&publisher->lock);
     /* [private] acquire: pairs with the release in helpers_stop(). */
-    for (uint32_t woken = helpers->woken; word32_load_acquire(&helpers->stop) == 0;) {
-        /* [park] seq_cst, against the bump and the look at `parked` in publisher_wake(): of the two sides at least one
-         * sees the other's store, so either the committer kicks or we see its bump.  With acquire and release alone both
-         * could miss, and readers would sleep on until their bound. */
-        atomic_store_explicit(&helpers->parked, 1, memory_order_seq_cst);
-        uint32_t now = atomic_load_explicit(word, memory_order_seq_cst);
-        /* [park] seq_cst: see helpers_stop(). */
-        if (now == woken && atomic_load_explicit(&helpers->stop, memory_order_seq_cst) == 0)
-            futex_wait_private(&helpers->parked, 1, NULL);
-        /* [park] relaxed: a kick that comes now finds 0 and is not needed: the word is read again below. */
-        atomic_store_explicit(&helpers->parked, 0, memory_order_relaxed);
-        /* [park] seq_cst: after `parked`, so that a bump which found 0 is seen here. */
-        now = atomic_load_explicit(word, memory_order_seq_cst);
-        if (now != woken) {
-            uint64_t started = now_ns(CLOCK_MONOTONIC);
-            futex_wake_shared(word);
-            berth_choose(&berth, helpers, started);
-        }
-        woken = now;
+    while (word32_load_acquire(&helpers->stop) == 0) {
+        park(publisher);
+        wake_sleepers(publisher, &berth);
     }
+    pthread_mutex_unlock(&publisher->lock);
     return NULL;
 }
 
@@ -157,11 +190,11 @@ void publisher_wake(cfgs_publisher *publisher)
     uint32_t bumped = word32_load_acquire(word) + 1;
     STORE_STEP();
     /* [wake U5] release, after the commit, or a reader could see the new word, the old state, and sleep.  [park] seq_cst
-     * against the wake thread, see wake_main(). */
+     * against the wake thread, see park(). */
     atomic_store_explicit(word, bumped, memory_order_seq_cst);
     if (!helpers->waking)
         futex_wake_shared(word);
-    /* [park] seq_cst: see wake_main(). The exchange lets one of many commits do the kick. */
+    /* [park] seq_cst: see park(). The exchange lets one of many commits do the kick. */
     else if (atomic_load_explicit(&helpers->parked, memory_order_seq_cst) == 1 &&
              atomic_exchange_explicit(&helpers->parked, 0, memory_order_seq_cst) == 1)
         kick(helpers);
@@ -183,9 +216,9 @@ int helpers_start(cfgs_publisher *publisher)
     struct helpers *helpers = &publisher->helpers;
     /* [private] relaxed by nature: no helper is running. */
     word32_store_release(&helpers->stop, 0);
-    int error = start(&helpers->beat_thread, beat_main, publisher);
+    int error = publisher->beat_thread ? start(&helpers->beat_thread, beat_main, publisher) : 0;
 
-    helpers->beating = error == 0;
+    helpers->beating = publisher->beat_thread && error == 0;
     if (error == 0 && publisher->wake_thread) {
         /* Not in the thread: a commit that comes before it runs finds nobody parked and does not kick. */
         helpers->woken = word32_load_acquire(&publisher->file.header->wake);

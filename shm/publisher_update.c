@@ -31,15 +31,17 @@ int change_locate(cfgs_publisher *publisher, const cfgs_batch *batch, struct cha
     return result;
 }
 
-/* Would it change the merged view? */
-static int drop_if_no_change(cfgs_publisher *publisher, const cfgs_batch *batch, struct change *change)
+/* Where it belongs, and whether it would change the merged view. */
+static int place_change(cfgs_publisher *publisher, const cfgs_batch *batch, struct change *change)
 {
     struct record found;
     int result = change_locate(publisher, batch, change, &found);
 
     if (result < 0)
         return result;
-    if (change->removes)
+    if (batch->always)
+        change->dropped = false;
+    else if (change->removes)
         change->dropped = change->old_bytes == 0;
     else
         change->dropped = change->old_bytes != 0 && record_same_setting(&found, change_image(batch, change));
@@ -75,8 +77,22 @@ static int key_table_make(cfgs_publisher *publisher, size_t count, struct key_ta
     return CFGS_OK;
 }
 
-/* Of several changes to one key the last counts. */
-static void drop_earlier(cfgs_batch *batch, struct key_table *table)
+/* Priority of a change in a snapshot: sources we cannot rank are below those we can, and above none. */
+static unsigned rank(const cfgs_batch *batch, const struct change *change)
+{
+    struct record_head head;
+
+    memcpy(&head, change_image(batch, change), sizeof head);
+    return head.source == CFGS_SOURCE_NONE ? 0 : head.source == CFGS_SOURCE_VERBATIM ? 1 : head.source + 1u;
+}
+
+/* Which of two changes to one key counts: the later; of settings in a snapshot the one of the higher source. */
+static bool counts_before(const cfgs_batch *batch, const struct change *earlier, const struct change *later)
+{
+    return batch->snapshot && rank(batch, earlier) > rank(batch, later);
+}
+
+static void drop_outdone(cfgs_batch *batch, struct key_table *table)
 {
     struct change *changes = batch_changes(batch);
 
@@ -84,8 +100,13 @@ static void drop_earlier(cfgs_batch *batch, struct key_table *table)
         uint64_t at = changes[i].hash & table->mask;
         while (table->slots[at] != 0 && !same_key(batch, &changes[table->slots[at] - 1], &changes[i]))
             at = (at + 1) & table->mask;
-        if (table->slots[at] != 0)
-            changes[table->slots[at] - 1].dropped = true;
+        struct change *earlier = table->slots[at] != 0 ? &changes[table->slots[at] - 1] : NULL;
+        if (earlier != NULL && counts_before(batch, earlier, &changes[i])) {
+            changes[i].outdone = true;
+            continue;
+        }
+        if (earlier != NULL)
+            earlier->outdone = true;
         table->slots[at] = (uint32_t)(i + 1);
     }
 }
@@ -131,7 +152,7 @@ static int settle_keys(cfgs_publisher *publisher, cfgs_batch *batch)
     int err = key_table_make(publisher, batch_count(batch), &table);
     if (err != CFGS_OK)
         return err;
-    drop_earlier(batch, &table);
+    drop_outdone(batch, &table);
     if (batch->replace)
         err = stage_removals(publisher, batch, &table);
     free(table.slots);
@@ -147,7 +168,7 @@ static int damaged(cfgs_publisher *publisher)
 
 struct sum {
     uint64_t changes, new_keys, bytes; /* IDs, cells and heap bytes the batch needs */
-    uint64_t new_settings;             /* keys that are not live before it */
+    uint64_t new_settings;             /* records of keys that are not live before it */
     uint64_t settings, live_bytes;     /* of the state after it */
 };
 
@@ -156,7 +177,8 @@ static int sum_up(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *sum)
     *sum = (struct sum){.settings = publisher->settings, .live_bytes = publisher->live_bytes};
     for (size_t i = 0; i < batch_count(batch); i++) {
         struct change *change = &batch_changes(batch)[i];
-        int err = change->dropped ? CFGS_OK : drop_if_no_change(publisher, batch, change);
+        change->dropped = change->outdone;
+        int err = change->outdone ? CFGS_OK : place_change(publisher, batch, change);
         if (err != CFGS_OK)
             return damaged(publisher);
         if (change->dropped)
@@ -164,7 +186,7 @@ static int sum_up(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *sum)
         sum->changes++;
         sum->bytes += change->bytes;
         sum->new_keys += change->prev == 0;
-        sum->new_settings += !change->removes && change->old_bytes == 0;
+        sum->new_settings += change->old_bytes == 0;
         sum->settings += !change->removes;
         sum->settings -= change->old_bytes != 0;
         sum->live_bytes += change->removes ? 0 : change->bytes;
@@ -330,32 +352,78 @@ static void publisher_own_runtime(cfgs_publisher *publisher)
         word_store_release(runtime_void, 0);
 }
 
-int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *changes)
+/* Each ID means one state: a batch must come with one above the last, but for the very first state of an arena. */
+static int check_at(cfgs_publisher *publisher, const cfgs_batch *batch)
 {
-    struct sum sum;
+    bool first = batch->snapshot && !publisher->loaded;
 
-    if (batch->has_at && (batch->at <= publisher->sequence || batch->at > SEQUENCE_MAX))
-        return detail_set(&publisher->detail, CFGS_ERR_INVALID, 0,
-                          "sequence %llu is not above the last one, %llu, or above all that can be counted",
-                          (unsigned long long)batch->at, (unsigned long long)publisher->sequence);
-    int err = settle_keys(publisher, batch);
-    if (err == CFGS_OK)
-        err = sum_up(publisher, batch, &sum);
-    if (err != CFGS_OK)
-        return err;
+    if (batch->at <= SEQUENCE_MAX && (batch->at > publisher->sequence || (first && batch->at == publisher->sequence)))
+        return CFGS_OK;
+    return detail_set(&publisher->detail, CFGS_ERR_INVALID, 0,
+                      "sequence %llu is not above the last one, %llu, or above all that can be counted",
+                      (unsigned long long)batch->at, (unsigned long long)publisher->sequence);
+}
+
+/* Publish what settle_keys() and sum_up() prepared. */
+static int publish(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *sum, uint64_t *changes)
+{
     uint64_t before = publisher->sequence;
-    bool bulk = !publisher->loaded || batch->has_at || sum.changes > publisher->geometry.ring_slots / 2;
-    if (!bulk && sum.changes == 0) {
+    bool bulk = !publisher->loaded || batch->has_at || sum->changes > publisher->geometry.ring_slots / 2;
+    int err = CFGS_OK;
+
+    *changes = 0;
+    if (!bulk && sum->changes == 0) {
         publisher_own_runtime(publisher);
-        *changes = 0;
         return CFGS_OK;
     }
-    err = bulk ? bulk_load(publisher, batch, &sum) : update(publisher, batch, &sum);
+    err = bulk ? bulk_load(publisher, batch, sum) : update(publisher, batch, sum);
     if (err != CFGS_OK)
         return err;
     publisher_own_runtime(publisher);
     *changes = publisher->sequence - before;
     show_numbers(publisher, *changes);
     publisher_wake(publisher);
+    return CFGS_OK;
+}
+
+/* ---- snapshots from elsewhere ------------------------------------------------------------------------------------ */
+
+static int fill_with_snapshot(cfgs_publisher *fresh, void *context)
+{
+    cfgs_batch *batch = context;
+    uint64_t changes;
+    struct sum sum;
+    int err = sum_up(fresh, batch, &sum);
+
+    return err == CFGS_OK ? publish(fresh, batch, &sum, &changes) : err;
+}
+
+/* The keys were settled against the old arena: removals it needed change nothing in an empty one, and are dropped. */
+static int replace_with_snapshot(cfgs_publisher *publisher, cfgs_batch *batch)
+{
+    struct replacement replacement = {.base_sequence = batch->at, .fill = fill_with_snapshot, .context = batch};
+
+    return publisher_replace(publisher, &replacement);
+}
+
+int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *changes)
+{
+    bool restarts = batch->snapshot && batch->at <= SEQUENCE_MAX &&
+                    (batch->at < publisher->sequence || (batch->at == publisher->sequence && publisher->loaded));
+    struct sum sum;
+    int err = batch->has_at && !restarts ? check_at(publisher, batch) : CFGS_OK;
+
+    if (err == CFGS_OK)
+        err = settle_keys(publisher, batch);
+    if (err == CFGS_OK)
+        err = sum_up(publisher, batch, &sum);
+    if (err != CFGS_OK)
+        return err;
+    if (!restarts)
+        return publish(publisher, batch, &sum, changes);
+    *changes = 0;
+    if (batch->at < publisher->sequence || sum.changes > 0)
+        return replace_with_snapshot(publisher, batch);
+    publisher_own_runtime(publisher);
     return CFGS_OK;
 }

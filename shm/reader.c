@@ -55,23 +55,19 @@ int cfgs_reader_open(const cfgs_reader_options *options, cfgs_reader **out)
     return CFGS_OK;
 }
 
-int reader_open_fd(int fd, cfgs_reader **out, cfgs_error_detail *detail)
+int reader_open_memory(cfgs_publisher *publisher, cfgs_reader **out)
 {
-    struct attachment *attachment;
     cfgs_reader *reader;
-    int err = reader_new(&reader, detail);
+    int err = reader_new(&reader, NULL);
 
     if (err != CFGS_OK)
         return err;
-    err = attachment_open_fd(fd, &attachment, detail);
+    reader->publisher = publisher;
+    err = reader_attach(reader, NULL);
     if (err != CFGS_OK) {
         cfgs_reader_close(reader);
         return err;
     }
-    reader->fixed = true;
-    attachment->number = 1;
-    /* [private] relaxed: no other thread has the reader yet. */
-    atomic_store_explicit(&reader->current, attachment, memory_order_relaxed);
     *out = reader;
     return CFGS_OK;
 }
@@ -106,11 +102,12 @@ static bool is_successor(const struct attachment *candidate, const struct attach
     return bank_view_begin(candidate, &view) == CFGS_OK;
 }
 
-/* Under the lock: attach to what has the name now. */
-static int attach_by_name(cfgs_reader *reader, struct attachment *old, cfgs_error_detail *detail)
+/* Under the lock: attach to what has the name now, or is the publisher's arena now. */
+static int attach_anew(cfgs_reader *reader, struct attachment *old, cfgs_error_detail *detail)
 {
     struct attachment *fresh;
-    int err = attachment_open(&reader->request, &fresh, detail);
+    int err = reader->publisher != NULL ? publisher_attach(reader->publisher, &fresh)
+                                        : attachment_open(&reader->request, &fresh, detail);
 
     if (err != CFGS_OK)
         return err;
@@ -125,6 +122,8 @@ static int attach_by_name(cfgs_reader *reader, struct attachment *old, cfgs_erro
     atomic_store_explicit(&reader->current, fresh, memory_order_release);
     if (old != NULL)
         attachment_retire(old);
+    /* [private] relaxed: a rate limit of looking in vain; the next successor may be there at once. */
+    word_store_relaxed(&reader->superseded_ns, 0);
     return CFGS_OK;
 }
 
@@ -147,15 +146,13 @@ int reader_attach(cfgs_reader *reader, cfgs_error_detail *detail)
     /* The lock may have been held by another thread when we were forked. */
     if (fork_guard_forked(&reader->guard))
         return CFGS_ERR_FORKED;
-    if (reader->fixed)
-        return CFGS_OK;
     pthread_mutex_lock(&reader->lock);
     /* [private] relaxed: written only under this lock. */
     struct attachment *old = atomic_load_explicit(&reader->current, memory_order_relaxed);
-    /* [state] acquire: the successor was given the name before this wake-up's cause; see arena_link(). */
+    /* [state] acquire: the successor had its place before this wake-up's cause; see arena_link(), publisher_replace(). */
     bool superseded = old != NULL && word_load_acquire(&old->header->state) == ARENA_STATE_SUPERSEDED;
     if (old == NULL || (superseded && !asked_lately(reader)))
-        err = attach_by_name(reader, old, detail);
+        err = attach_anew(reader, old, detail);
     pthread_mutex_unlock(&reader->lock);
     return err;
 }
@@ -188,14 +185,14 @@ void reader_check_orphan(cfgs_reader *reader)
 {
     struct stat ours, named;
 
-    if (reader->fixed || fork_guard_forked(&reader->guard))
+    if (reader->publisher != NULL || fork_guard_forked(&reader->guard))
         return;
     pthread_mutex_lock(&reader->lock);
     /* [private] relaxed: written only under this lock. */
     struct attachment *old = atomic_load_explicit(&reader->current, memory_order_relaxed);
     if (old != NULL && fstat(old->fd, &ours) == 0 && lstat(reader->name.path, &named) == 0 &&
         (named.st_dev != ours.st_dev || named.st_ino != ours.st_ino))
-        (void)attach_by_name(reader, old, NULL); /* what cannot be attached to leaves us on the old state */
+        (void)attach_anew(reader, old, NULL); /* what cannot be attached to leaves us on the old state */
     pthread_mutex_unlock(&reader->lock);
 }
 

@@ -8,6 +8,7 @@
 #include "fork_guard.h"
 #include "ring.h"
 #include <configstream/event.h>
+#include <configstream/publisher.h>
 #include <configstream/reader.h>
 #include <pthread.h>
 #include <time.h>
@@ -43,7 +44,7 @@ struct cfgs_reader {
     _Atomic(struct attachment *) current;
     pthread_mutex_t lock; /* attaching, growing, retiring */
     cfgs_word superseded_ns;
-    bool fixed; /* an arena without a name: never looked for */
+    cfgs_publisher *publisher; /* of an arena in memory: it knows which one that is now; else NULL */
     struct arena_name name;
     struct attach_request request;
     struct fork_guard guard;
@@ -67,7 +68,7 @@ static inline bool attachment_is_superseded(const struct attachment *attachment)
 
 static inline int reader_attachment(cfgs_reader *reader, const struct attachment **out)
 {
-    /* [attach] acquire: the attachment's fields; pairs with the release in attach_by_name(). */
+    /* [attach] acquire: the attachment's fields; pairs with the release in attach_anew(). */
     struct attachment *attachment = atomic_load_explicit(&reader->current, memory_order_acquire);
 
     if (attachment == NULL || attachment_is_superseded(attachment)) {
@@ -101,7 +102,10 @@ uint64_t deadline_after_ms(int timeout_ms);
 void wait_for_change(const cfgs_word32 *word, uint32_t seen, cfgs_word32 *stop, uint64_t deadline);
 
 /* A reader of an arena without a name. */
-int reader_open_fd(int fd, cfgs_reader **out, cfgs_error_detail *detail);
+int reader_open_memory(cfgs_publisher *publisher, cfgs_reader **out);
+
+/* Attach to what is this publisher's arena in memory now.  Any thread. */
+int publisher_attach(cfgs_publisher *publisher, struct attachment **out);
 
 void notifier_stop(cfgs_reader *reader);
 void notifier_drain(cfgs_reader *reader);

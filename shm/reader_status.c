@@ -25,10 +25,10 @@ static bool write_lock_is_held(int fd)
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
 }
 
-static int64_t heartbeat_age_ms(const struct arena_header *header)
+static int64_t age_ms(const cfgs_word *stamp_ns)
 {
     /* [beat] relaxed: a stamp for people and for staleness of seconds; nothing is ordered by it. */
-    uint64_t stamp = word_load_relaxed(&header->beat_ns);
+    uint64_t stamp = word_load_relaxed(stamp_ns);
     uint64_t now = clock_ns(CLOCK_BOOTTIME);
 
     if (stamp == 0)
@@ -107,12 +107,31 @@ static void uuid_text(const uint8_t id[16], char out[37])
              id[4], id[5], id[6], id[7], id[8], id[9], id[10], id[11], id[12], id[13], id[14], id[15]);
 }
 
+/* A connection is its producer's: with that it ends. */
+static void fill_upstream(const struct arena_header *header, const struct arena_info *texts, cfgs_reader_info *info)
+{
+    bool alive = info->state == CFGS_PRODUCER_RUNNING || info->state == CFGS_PRODUCER_STARTING;
+
+    info->upstream.relayed = texts->relayed != 0;
+    if (!info->upstream.relayed)
+        return;
+    /* [beat] relaxed: for people, as the age. */
+    info->upstream.connected = alive && word_load_relaxed(&header->relay_connected) != 0;
+    info->upstream.contact_age_ms = age_ms(&header->relay_contact_ns);
+    info->upstream.wire_base = texts->relay_wire_base;
+    memcpy(info->upstream.address, texts->relay_address, sizeof info->upstream.address);
+    for (unsigned i = 0; i < texts->relay_path_length && i < CFGS_UPSTREAM_PATH_MAX; i++) {
+        uuid_text(texts->relay_path[i], info->upstream.path[i]);
+        info->upstream.path_length = i + 1;
+    }
+}
+
 static void fill_info(const struct attachment *attachment, cfgs_reader_info *info)
 {
     const struct arena_header *header = attachment->header;
     struct arena_info texts;
 
-    info->heartbeat_age_ms = heartbeat_age_ms(header);
+    info->heartbeat_age_ms = age_ms(&header->beat_ns);
     info->state = producer_state(attachment, info->heartbeat_age_ms);
     /* [counters] relaxed: for people. */
     info->pid = (int64_t)word_load_relaxed(&header->pid);
@@ -128,6 +147,7 @@ static void fill_info(const struct attachment *attachment, cfgs_reader_info *inf
     info->size_bytes = word_load_relaxed(&attachment->mapped);
     info->max_size_bytes = attachment->max_size;
     info->ring_slots = attachment->ring_slots;
+    fill_upstream(header, &texts, info);
     fill_bank(attachment, info);
     fill_counters(&header->counters, info);
 }
@@ -148,7 +168,7 @@ static void fill_attached(cfgs_reader *reader, const struct attachment *attachme
 int cfgs_reader_status(cfgs_reader *reader, cfgs_reader_info *out, size_t size)
 {
     const struct attachment *attachment;
-    cfgs_reader_info info = {.heartbeat_age_ms = -1};
+    cfgs_reader_info info = {.heartbeat_age_ms = -1, .upstream.contact_age_ms = -1};
 
     if (size < sizeof info.state)
         return CFGS_ERR_INVALID;

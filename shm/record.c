@@ -115,6 +115,25 @@ static char *put_value(char *to, const cfgs_value *value, char **payload)
     }
 }
 
+static int check_source(const cfgs_bytes *name)
+{
+    if (name->length > CFGS_SOURCE_NAME_MAX_BYTES)
+        return CFGS_ERR_TOO_LARGE;
+    return utf8_valid(name->data, name->length) ? CFGS_OK : CFGS_ERR_ENCODING;
+}
+
+static int take_unset_source(const struct record_input *input, cfgs_bytes *name)
+{
+    const char *known = cfgs_source_name(input->unset_source);
+
+    if (known != NULL) {
+        *name = (cfgs_bytes){known, strlen(known)};
+        return CFGS_OK;
+    }
+    *name = input->unset_source_name;
+    return input->unset_source == CFGS_SOURCE_VERBATIM && name->length > 0 ? check_source(name) : CFGS_ERR_INVALID;
+}
+
 static int check_input(const struct record_input *input, cfgs_bytes *unset_name)
 {
     const cfgs_bytes *key = &input->key;
@@ -123,15 +142,10 @@ static int check_input(const struct record_input *input, cfgs_bytes *unset_name)
         return key->length == 0 ? CFGS_ERR_INVALID : CFGS_ERR_TOO_LARGE;
     if (memchr(key->data, '\0', key->length) != NULL || !utf8_valid(key->data, key->length))
         return CFGS_ERR_ENCODING;
-    if (input->source_name.length > CFGS_SOURCE_NAME_MAX_BYTES)
-        return CFGS_ERR_TOO_LARGE;
-    if (!utf8_valid(input->source_name.data, input->source_name.length))
-        return CFGS_ERR_ENCODING;
-    const char *name = cfgs_source_name(input->unset_source);
-    if (name == NULL)
-        return CFGS_ERR_INVALID;
-    *unset_name = (cfgs_bytes){name, strlen(name)};
-    return input->value != NULL ? cfgs_value_check(input->value) : CFGS_OK;
+    int err = check_source(&input->source_name);
+    if (err == CFGS_OK)
+        err = take_unset_source(input, unset_name);
+    return err == CFGS_OK && input->value != NULL ? cfgs_value_check(input->value) : err;
 }
 
 static void set_scalar(struct record_head *head, const cfgs_value *value)

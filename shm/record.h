@@ -164,7 +164,8 @@ struct record_input {
     int source;
     cfgs_bytes source_name;
     int unset_source;
-    unsigned flags; /* CFGS_SETTING_* */
+    cfgs_bytes unset_source_name; /* of CFGS_SOURCE_VERBATIM; the others' names are known */
+    unsigned flags;               /* CFGS_SETTING_* */
     uint64_t hash;
 };
 int record_append(struct buffer *buffer, const struct record_input *input);

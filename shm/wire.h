@@ -19,6 +19,7 @@
 #define WIRE_VARINT 0
 #define WIRE_FIXED64 1
 #define WIRE_BYTES 2
+#define WIRE_FIXED32 5
 #define WIRE_TAG(number, type) ((unsigned char)((number) << 3 | (type)))
 
 #define VALUE_TAG_NULL WIRE_TAG(1, WIRE_VARINT)
@@ -98,6 +99,49 @@ static inline bool wire_get_bytes(const char **at, const char *end, const char *
     *length = (size_t)n;
     *at = p + n;
     return true;
+}
+
+/* A field of any message: its number, its wire type, and what it holds. */
+struct wire_field {
+    uint64_t number;
+    unsigned type;
+    uint64_t integer; /* WIRE_VARINT; of WIRE_FIXED64 the bits */
+    const char *data; /* WIRE_BYTES */
+    size_t length;
+};
+
+static inline bool wire_get_fixed(const char **at, const char *end, size_t bytes, uint64_t *bits)
+{
+    *bits = 0;
+    if ((size_t)(end - *at) < bytes)
+        return false;
+    for (size_t i = 0; i < bytes; i++)
+        *bits |= (uint64_t)(unsigned char)(*at)[i] << (8 * i);
+    *at += bytes;
+    return true;
+}
+
+/* The next field, known or not; *at < end.  False: cut off, number 0 or beyond 29 bits, a group, or an unknown wire type. */
+static inline bool wire_get_field(const char **at, const char *end, struct wire_field *out)
+{
+    uint64_t tag;
+
+    if (!wire_get_varint(at, end, &tag) || tag >> 3 == 0 || tag > UINT32_MAX)
+        return false;
+    out->number = tag >> 3;
+    out->type = (unsigned)(tag & 7);
+    switch (out->type) {
+    case WIRE_VARINT:
+        return wire_get_varint(at, end, &out->integer);
+    case WIRE_FIXED64:
+        return wire_get_fixed(at, end, 8, &out->integer);
+    case WIRE_BYTES:
+        return wire_get_bytes(at, end, &out->data, &out->length);
+    case WIRE_FIXED32:
+        return wire_get_fixed(at, end, 4, &out->integer);
+    default:
+        return false;
+    }
 }
 
 #endif

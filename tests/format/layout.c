@@ -21,13 +21,13 @@ static void header(void)
     HEADER(current), HEADER(state), HEADER(bank[0]), HEADER(bank[1]), HEADER(wake);
     HEADER(beat), HEADER(beat_ns), HEADER(beat_interval_ms);
     HEADER(epoch), HEADER(pid), HEADER(started_ns), HEADER(signal_lock), HEADER(relay_contact_ns);
-    HEADER(runtime_void);
+    HEADER(runtime_void), HEADER(relay_connected);
     HEADER(counters.updates), HEADER(counters.batches), HEADER(counters.rebuilds), HEADER(counters.loads);
     HEADER(counters.reloads_ok), HEADER(counters.reloads_failed), HEADER(counters.last_failure_ns);
     HEADER(counters.lapped_hints), HEADER(counters.settings), HEADER(counters.heap_used), HEADER(counters.index_used);
     HEADER(info_version), HEADER(info);
     INFO(origin), INFO(control_path);
-    INFO(relay_path_length), INFO(relay_instance), INFO(relay_path), INFO(relay_wire_base);
+    INFO(relayed), INFO(relay_path_length), INFO(relay_path), INFO(relay_wire_base), INFO(relay_address);
 }
 
 static void others(void)
@@ -51,7 +51,7 @@ static void numbers(void)
 }
 
 /* Numbers the page gives in its text: a change here must change the page, too. */
-_Static_assert(sizeof(struct arena_header) == 1920 && ARENA_HEADER_BYTES == 4096, "header");
+_Static_assert(sizeof(struct arena_header) == 2048 && ARENA_HEADER_BYTES == 4096, "header");
 _Static_assert(ARENA_MAGIC == UINT64_C(0x314d525453474643) && ARENA_BYTE_ORDER == 0x01020304u, "marks");
 _Static_assert(ARENA_SECTION_BYTES == 65536 && ARENA_MAX_SIZE_LIMIT == UINT64_C(1) << 42, "sizes");
 _Static_assert(ARENA_HASH_XXH3 == 1 && CELL_OFFSET_BITS == 40, "index");
