@@ -100,9 +100,22 @@ struct verdict {
     char reason[CFGS_ERROR_MESSAGE_BYTES + 128];
 };
 
-static bool is_refusal(int error)
+/* Whether the server said no to us, rather than that it cannot just now. */
+static bool is_refusal(const cfgs_remote_info *info)
 {
-    return error == CFGS_ERR_UNAUTHENTICATED || error == CFGS_ERR_SESSION || error == CFGS_ERR_REFUSED;
+    enum { INVALID_ARGUMENT = 3, PERMISSION_DENIED = 7, RESOURCE_EXHAUSTED = 8, FAILED_PRECONDITION = 9, UNIMPLEMENTED = 12,
+           UNAUTHENTICATED = 16 };
+    if (info->error != CFGS_ERR_REFUSED)
+        return info->error == CFGS_ERR_UNAUTHENTICATED || info->error == CFGS_ERR_SESSION;
+    switch (info->grpc_status) {
+    case INVALID_ARGUMENT:
+    case PERMISSION_DENIED:
+    case RESOURCE_EXHAUSTED:
+    case FAILED_PRECONDITION:
+    case UNIMPLEMENTED:
+    case UNAUTHENTICATED: return true;
+    default: return false;
+    }
 }
 
 static const char *words_of(const cfgs_remote_info *info)
@@ -118,7 +131,7 @@ static void judge(struct verdict *verdict, const struct client_report *report, c
     if (report->came)
         snprintf(verdict->reason, sizeof verdict->reason, "update #%" PRIu64 " came where #%" PRIu64 " had to", report->came,
                  report->expected);
-    else if (ended && is_refusal(info->error)) {
+    else if (ended && is_refusal(info)) {
         verdict->status = EXIT_REFUSED;
         snprintf(verdict->reason, sizeof verdict->reason, "refused: %s", words_of(info));
     } else if (ended)

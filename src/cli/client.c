@@ -27,13 +27,16 @@ static bool find(char path[PATH_MAX])
 
 enum exit_code command_client(struct cli *cli)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], json_option[] = "--json";
     if (!find(path)) {
         cli_complain("client: cannot tell where this program lies; run configstream-client itself");
         return EXIT_OTHER;
     }
-    cli->words[0] = path; /* its messages name it so */
-    execv(path, cli->words);
+    char **words = cli->others - 1; /* in place of the command's name, which --json stood before */
+    if (cli->json)
+        *words-- = json_option;
+    *words = path;
+    execv(path, words);
     if (errno == ENOENT)
         cli_complain("client: there is no %s; install the package configstream-relay, which holds it", path);
     else

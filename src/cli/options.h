@@ -41,7 +41,7 @@ enum {
     OPTION_TIMEOUT = 1u << 9,
     OPTION_KEYS = 1u << 10,
     OPTION_BRIDGE = 1u << 11,
-    OPTION_OTHERS = 1u << 12 /* client: all words are another program's */
+    OPTION_OTHERS = 1u << 12 /* client: all words after it are another program's */
 };
 
 /* --color */
@@ -61,7 +61,7 @@ struct cli {
     int64_t timeout_ms;  /* -1: no end */
     const char *operands[OPERANDS_MAX];
     size_t operand_count;
-    char **words; /* OPTION_OTHERS: the command line without the command's name */
+    char **others; /* the words after a command with OPTION_OTHERS, and a NULL */
 };
 
 /** All commands; ends with one without a name. */
