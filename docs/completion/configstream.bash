@@ -13,6 +13,7 @@ _configstream_options() {
         watch) echo --prefix --count --timeout --live ;;
         wait) echo --timeout ;;
         status) echo --bridge ;;
+        client) "$program" client --help 2>/dev/null | grep -o -- '--[a-z][a-z-]*' | sort -u ;;
     esac
 }
 
@@ -22,6 +23,8 @@ _configstream_takes_value() {
         --instance | --arena-path | --producer-user | --control | --color | --log-level) ;;
         --value-json | --file | --prefix | --count | --timeout | --bridge) ;;
         --source) [[ $2 != get ]] ;;
+        --ipc-address | --agent-cert-file | --auth-token | --agent-auth-token-file | --ca | --key) [[ $2 == client ]] ;;
+        --server-name | --name | --duration | --max-samples) [[ $2 == client ]] ;;
         *) return 1 ;;
     esac
 }
@@ -59,6 +62,7 @@ _configstream_value() {
     case $1 in
         --instance) _configstream_instances "$2" ;;
         --arena-path | --control | --file | --bridge) _configstream_files "$2" ;;
+        --agent-cert-file | --agent-auth-token-file | --ca | --key) _configstream_files "$2" ;;
         --producer-user) mapfile -t COMPREPLY < <(compgen -u -- "$2") ;;
         --color) _configstream_offer "$2" auto always never ;;
         --log-level) _configstream_offer "$2" trace debug info warn error critical off ;;
@@ -69,7 +73,7 @@ _configstream_value() {
 }
 
 _configstream_operand() {
-    local commands='get list set unset watch wait status reload destroy help'
+    local commands='get list set unset watch wait status reload destroy client help'
     case $command:$operands in
         :*) _configstream_offer "$1" $commands ;;
         get:0 | list:0 | set:0 | unset:0) _configstream_keys "$1" ;;
@@ -117,7 +121,8 @@ _configstream() {
     elif [[ ! $ended && $current == --*=* ]]; then
         _configstream_value "${current%%=*}" "${current#*=}"
     elif [[ ! $ended && $current == -* ]]; then
-        _configstream_offer "$current" $_configstream_global $(_configstream_options "$command")
+        [[ $command != client ]] && _configstream_offer "$current" $_configstream_global
+        _configstream_offer "$current" $(_configstream_options "$command")
     else
         _configstream_operand "$current"
     fi

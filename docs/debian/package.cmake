@@ -21,7 +21,7 @@ set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR}/shm)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR}/shm ${PROJECT_BINARY_DIR}/grpc-bridge)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 # Until 1.0 a minor version may change the ABI under the same soname.
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY "=")
@@ -39,11 +39,16 @@ publishes.")
 set(CPACK_DEBIAN_LIBCONFIGSTREAM-DEV_PACKAGE_NAME libconfigstream-dev)
 set(CPACK_DEBIAN_LIBCONFIGSTREAM-DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_LIBCONFIGSTREAM-DEV_PACKAGE_DEPENDS "libconfigstream0 (= ${PROJECT_VERSION})")
+if(TARGET configstream_remote) # its headers, static library and pkg-config file are in there, too
+  string(APPEND CPACK_DEBIAN_LIBCONFIGSTREAM-DEV_PACKAGE_DEPENDS
+         ", libconfigstream-remote0 (= ${PROJECT_VERSION}), libnghttp2-dev, libprotobuf-c-dev, libssl-dev")
+endif()
 set(CPACK_DEBIAN_LIBCONFIGSTREAM-DEV_PACKAGE_SHLIBDEPS OFF)
 set(CPACK_COMPONENT_LIBCONFIGSTREAM-DEV_DESCRIPTION
 "configuration from shared memory (development files)
-Headers, static library, pkg-config file, CMake package and manual page of
-libconfigstream, which reads the configuration that configstreamd publishes.")
+Headers, static libraries, pkg-config files, CMake package and manual page of
+libconfigstream, which reads the configuration that configstreamd publishes,
+and of libconfigstream-remote, which reads that of another host.")
 
 set(CPACK_DEBIAN_CONFIGSTREAM_PACKAGE_NAME configstream)
 set(CPACK_DEBIAN_CONFIGSTREAM_PACKAGE_SECTION admin)
@@ -70,5 +75,35 @@ set(CPACK_COMPONENT_CONFIGSTREAM-BRIDGE_DESCRIPTION
 The daemon configstream-bridge serves the configuration that configstreamd
 publishes on this host to remote agents, which register and then get a
 snapshot and every change, over gRPC with mutual TLS.")
+
+# What consumes a bridge's stream: the library, and the programs.
+if(TARGET configstream_remote)
+  list(APPEND CPACK_COMPONENTS_ALL libconfigstream-remote0)
+endif()
+set(CPACK_DEBIAN_LIBCONFIGSTREAM-REMOTE0_PACKAGE_NAME libconfigstream-remote0)
+set(CPACK_DEBIAN_LIBCONFIGSTREAM-REMOTE0_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIBCONFIGSTREAM-REMOTE0_PACKAGE_DEPENDS "libconfigstream0 (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_LIBCONFIGSTREAM-REMOTE0_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/triggers)
+set(CPACK_COMPONENT_LIBCONFIGSTREAM-REMOTE0_DESCRIPTION
+"configuration of another host (library)
+This library follows the stream that configstream-bridge serves over gRPC with
+mutual TLS, and lets a program read what comes as libconfigstream lets it read
+the configuration of its own host.")
+
+if(TARGET configstream-relay)
+  list(APPEND CPACK_COMPONENTS_ALL configstream-relay)
+  set(CPACK_DEBIAN_CONFIGSTREAM_PACKAGE_SUGGESTS configstream-relay) # configstream client
+endif()
+set(CPACK_DEBIAN_CONFIGSTREAM-RELAY_PACKAGE_NAME configstream-relay)
+set(CPACK_DEBIAN_CONFIGSTREAM-RELAY_PACKAGE_SECTION admin)
+set(CPACK_DEBIAN_CONFIGSTREAM-RELAY_PACKAGE_DEPENDS
+    "configstream (= ${PROJECT_VERSION}), libconfigstream0 (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_CONFIGSTREAM-RELAY_PACKAGE_CONTROL_EXTRA postinst prerm postrm)
+list(TRANSFORM CPACK_DEBIAN_CONFIGSTREAM-RELAY_PACKAGE_CONTROL_EXTRA PREPEND ${CMAKE_CURRENT_LIST_DIR}/relay/)
+set(CPACK_COMPONENT_CONFIGSTREAM-RELAY_DESCRIPTION
+"configuration of another host (relay and test client)
+The daemon configstream-relay follows the stream of another host's
+configstream-bridge and publishes it in shared memory, for all programs of this
+host. The command configstream-client checks such a stream.")
 
 include(CPack)

@@ -1,12 +1,8 @@
 /* bridge/options.c  SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/options.h"
 
-#include "base/stdio.h"
+#include "base/arguments.h"
 
-#include <argp.h>
-#include <configstream/configstream.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,44 +84,6 @@ static void make_known(void)
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-/* A path of no characters names nothing; an unset variable of a script often becomes one. */
-static const char *take_path(struct argp_state *state, const char *name, const char *text)
-{
-    if (!*text)
-        argp_error(state, "--%s: '' is no path; name one, or leave the option out", name);
-    return text;
-}
-
-static void take_instance(struct argp_state *state, struct options *options, const char *text)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-    size_t length = strlen(text);
-    if (!length || length > CFGS_INSTANCE_MAX_BYTES || strspn(text, allowed) != length)
-        argp_error(state, "--instance: '%s' is not 1 to 64 of the characters A-Z a-z 0-9 _ -", text);
-    options->instance = text;
-}
-
-static void take_user(struct argp_state *state, struct options *options, const char *said_by, const char *text)
-{
-    char *end;
-    const struct passwd *found = getpwnam(text);
-    unsigned long number = strtoul(text, &end, 10);
-    if (!found && (text[0] < '0' || text[0] > '9' || *end || number >= (uid_t)-1))
-        argp_error(state, "%s: there is no user '%s'; a name or a number is needed", said_by, text);
-    options->producer_user = found ? found->pw_uid : (uid_t)number;
-}
-
-static void take_group(struct argp_state *state, struct options *options, const char *text)
-{
-    char *end;
-    const struct group *found = getgrnam(text);
-    unsigned long number = strtoul(text, &end, 10);
-    if (!found && (text[0] < '0' || text[0] > '9' || *end || number >= (gid_t)-1))
-        argp_error(state, "--control-group: there is no group '%s'; a name or a number is needed", text);
-    options->control_group = found ? found->gr_gid : (gid_t)number;
-    options->set_control_group = true;
-}
-
 static void take_listen(struct argp_state *state, struct options *options, const char *text)
 {
     char host[LISTEN_HOST_BYTES];
@@ -143,24 +101,6 @@ static void take_metrics(struct argp_state *state, struct options *options, cons
     if (!off && !listen_host(text, host))
         argp_error(state, "--metrics: '%s' is neither HOST:PORT, such as localhost:5002, nor off", text);
     options->metrics = off ? "" : text;
-}
-
-static void take_workers(struct argp_state *state, struct options *options, const char *text)
-{
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || !number || number > OPTIONS_WORKERS_MAX)
-        argp_error(state, "--workers: '%s' is not a number from 1 to %d", text, OPTIONS_WORKERS_MAX);
-    options->workers = (unsigned)number;
-}
-
-static void take_level(struct argp_state *state, struct options *options, const char *text)
-{
-    enum log_level level = LOG_INFO;
-    if (!log_level_parse(text, strlen(text), &level))
-        argp_error(state, "--log-level: '%s' is none of trace, debug, info, warn, error, critical, off", text);
-    options->log.level = level;
-    options->log.pinned = true;
 }
 
 static void take_by_row(struct argp_state *state, const struct limit_row *row, const char *option, const char *text,
@@ -194,7 +134,7 @@ static void finish(struct argp_state *state, struct options *options)
 {
     const char *user = getenv("CONFIGSTREAM_PRODUCER_USER");
     if (options->producer_user == (uid_t)-1 && user && *user)
-        take_user(state, options, "CONFIGSTREAM_PRODUCER_USER", user);
+        options->producer_user = argument_user(state, "CONFIGSTREAM_PRODUCER_USER", user);
     if (options->set_control_group && !options->control && geteuid() != 0)
         argp_error(state, "--control-group: the default status socket lies in a directory that only its owner enters; "
                           "name one elsewhere with --control");
@@ -213,18 +153,23 @@ static error_t take(int key, char *text, struct argp_state *state)
         return 0;
     }
     switch (key) {
-    case KEY_INSTANCE: take_instance(state, options, text); break;
-    case KEY_ARENA_PATH: options->arena_path = take_path(state, "arena-path", text); break;
-    case KEY_PRODUCER_USER: take_user(state, options, "--producer-user", text); break;
+    case KEY_INSTANCE: options->instance = argument_instance(state, text); break;
+    case KEY_ARENA_PATH: options->arena_path = argument_path(state, "arena-path", text); break;
+    case KEY_PRODUCER_USER: options->producer_user = argument_user(state, "--producer-user", text); break;
     case KEY_LISTEN: take_listen(state, options, text); break;
     case KEY_METRICS: take_metrics(state, options, text); break;
-    case KEY_CONTROL: options->control = take_path(state, "control", text); break;
-    case KEY_CONTROL_GROUP: take_group(state, options, text); break;
-    case KEY_WORKERS: take_workers(state, options, text); break;
-    case KEY_CERT: options->cert = take_path(state, "cert", text); break;
-    case KEY_CA: options->ca = take_path(state, "ca", text); break;
-    case KEY_KEY: options->key = take_path(state, "key", text); break;
-    case KEY_TOKEN_FILE: options->token = take_path(state, "auth-token-file", text); break;
+    case KEY_CONTROL: options->control = argument_path(state, "control", text); break;
+    case KEY_CONTROL_GROUP:
+        options->control_group = argument_group(state, "control-group", text);
+        options->set_control_group = true;
+        break;
+    case KEY_WORKERS:
+        options->workers = (unsigned)argument_number(state, "workers", text, 1, OPTIONS_WORKERS_MAX);
+        break;
+    case KEY_CERT: options->cert = argument_path(state, "cert", text); break;
+    case KEY_CA: options->ca = argument_path(state, "ca", text); break;
+    case KEY_KEY: options->key = argument_path(state, "key", text); break;
+    case KEY_TOKEN_FILE: options->token = argument_path(state, "auth-token-file", text); break;
     case KEY_REQUIRE_CREDENTIALS: options->require_credentials = true; break;
     case KEY_INSECURE_NO_AUTH: options->no_auth = true; break;
     case KEY_NO_UNSET_SOURCE: options->no_unset_source = true; break;
@@ -235,26 +180,12 @@ static error_t take(int key, char *text, struct argp_state *state)
     case KEY_REGISTRY_REFRESH_INTERVAL:
         take_registry_time(state, "registry-refresh-interval", text, &options->registry_refresh_ms);
         break;
-    case KEY_LOG_LEVEL: take_level(state, options, text); break;
+    case KEY_LOG_LEVEL: argument_level(state, text, &options->log); break;
     case ARGP_KEY_ARG: argp_error(state, "'%s': configstream-bridge takes options only", text); break;
     case ARGP_KEY_END: finish(state, options); break;
     default: return ARGP_ERR_UNKNOWN;
     }
     return 0;
-}
-
-static void print_version(FILE *stream, struct argp_state *state)
-{
-    (void)state;
-    fprintf(stream, "configstream-bridge %s (arena layout %d.%d)\n", cfgs_version(), CFGS_LAYOUT_MAJOR,
-            CFGS_LAYOUT_MINOR);
-}
-
-/* argp ends the program itself after --help and --version. */
-static void check_output(void)
-{
-    if (!flush_standard_output())
-        _exit(1);
 }
 
 static unsigned default_workers(void)
@@ -279,8 +210,5 @@ void options_parse(struct options *options, int argc, char **argv)
                                 .token = "/etc/configstream/auth_token", .registry_idle_ms = -1,
                                 .registry_refresh_ms = -1, .log.level = LOG_INFO};
     make_known();
-    atexit(check_output);
-    argp_program_version_hook = print_version;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, options);
+    arguments_parse(&argp, argc, argv, options);
 }

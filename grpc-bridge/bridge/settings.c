@@ -199,35 +199,12 @@ static void follow_registry(struct settings *settings)
     registry_set(settings->bridge->registry, &registry);
 }
 
-/* Once for each: every change of any setting comes by here. */
-static void complain_of_level(struct settings *settings, const char *name)
-{
-    char bad[sizeof settings->bad_level];
-    snprintf(bad, sizeof bad, "=%s", name); /* with the =, an empty one is not none */
-    if (strcmp(bad, settings->bad_level) == 0)
-        return;
-    strcpy(settings->bad_level, bad);
-    log_write(&settings->bridge->log, LOG_WARN, "log_level names no level; it stays %s",
-              log_level_name(settings->bridge->log.level));
-}
-
 static void follow_level(struct settings *settings)
 {
-    struct log *log = &settings->bridge->log;
     char name[64];
     size_t length;
-    enum log_level level;
-    if (log->pinned || cfgs_get_string(settings->reader, "log_level", name, sizeof name, &length) != CFGS_OK)
-        return;
-    if (!log_level_parse(name, length, &level)) {
-        complain_of_level(settings, name);
-        return;
-    }
-    settings->bad_level[0] = '\0';
-    if (level == log->level)
-        return;
-    log_write(log, LOG_INFO, "log level is now %s", log_level_name(level));
-    log->level = level;
+    if (cfgs_get_string(settings->reader, "log_level", name, sizeof name, &length) == CFGS_OK)
+        log_follow(&settings->bridge->log, &settings->log_followed, name, length);
 }
 
 static void read_all(struct settings *settings)

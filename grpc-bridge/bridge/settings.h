@@ -20,7 +20,7 @@ struct settings {
     char instance_id[37];
     bool read;
     bool uncertain; /* something could not be read just now: all is read again at the next tick */
-    char bad_level[66]; /* the log_level that names none, as far as it was complained about */
+    struct log_followed log_followed;
     uint64_t bad[LIMIT_COUNT_OF_ALL + 3]; /* the ID of the value that was complained about */
 };
 

@@ -108,3 +108,31 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     if (!tell_lost() || !put(line, length))
         atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
 }
+
+/* Once for each: every change of any setting comes by here. */
+static void complain_of_level(struct log *log, struct log_followed *followed, const char *name, size_t length)
+{
+    char bad[sizeof followed->bad];
+    const size_t most = sizeof bad - 2;
+    snprintf(bad, sizeof bad, "=%.*s", (int)(length < most ? length : most), name); /* with the =, an empty one is not none */
+    if (strcmp(bad, followed->bad) == 0)
+        return;
+    strcpy(followed->bad, bad);
+    log_write(log, LOG_WARN, "log_level names no level; it stays %s", log_level_name(log->level));
+}
+
+void log_follow(struct log *log, struct log_followed *followed, const char *name, size_t length)
+{
+    enum log_level level;
+    if (log->pinned)
+        return;
+    if (!log_level_parse(name, length, &level)) {
+        complain_of_level(log, followed, name, length);
+        return;
+    }
+    followed->bad[0] = '\0';
+    if (level == log->level)
+        return;
+    log_write(log, LOG_INFO, "log level is now %s", log_level_name(level));
+    log->level = level;
+}

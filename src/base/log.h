@@ -17,6 +17,15 @@ bool log_level_parse(const char *name, size_t length, enum log_level *out);
 
 const char *log_level_name(enum log_level level);
 
+/** What is remembered of following a published log_level.  Zeroed at the start. */
+struct log_followed {
+    char bad[66]; /**< the text that names no level, as far as it was complained about */
+};
+
+/** Take the level that the configuration publishes, unless --log-level pins another; a text that names none is told once
+ * for each, and changes nothing.  One thread. */
+void log_follow(struct log *log, struct log_followed *followed, const char *name, size_t length);
+
 /** As much of a text as there is room for, and its length.  Keys and file names come from others: a newline in one must
  * not be able to forge a line, nor anything else a terminal's state, so all that is not printable UTF-8 becomes \xNN. */
 size_t log_escape(char *to, size_t size, const char *from);

@@ -38,15 +38,25 @@ void notify_close(struct notify *notify)
     notify->fd = -1;
 }
 
-void notify_ready(const struct notify *notify, const char *status)
+static void send_status(const struct notify *notify, const char *before, const char *status)
 {
     char text[2048];
-    int head = snprintf(text, sizeof text, "READY=1\nSTATUS=");
+    int head = snprintf(text, sizeof text, "%sSTATUS=", before);
     snprintf(text + head, sizeof text - (size_t)head, "%s", status);
     for (char *at = text + head; *at; at++)
         if (*at == '\n') /* the rest would be taken for a variable of its own */
             *at = ' ';
     send_text(notify, text);
+}
+
+void notify_ready(const struct notify *notify, const char *status)
+{
+    send_status(notify, "READY=1\n", status);
+}
+
+void notify_status(const struct notify *notify, const char *status)
+{
+    send_status(notify, "", status);
 }
 
 void notify_reloading(const struct notify *notify)

@@ -22,6 +22,8 @@ void notify_close(struct notify *notify);
 
 /** Up and serving, also after a reload; the status is one line for people. */
 void notify_ready(const struct notify *notify, const char *status);
+/** The line for people alone: not up yet, or up and something else to tell. */
+void notify_status(const struct notify *notify, const char *status);
 void notify_reloading(const struct notify *notify);
 void notify_stopping(const struct notify *notify);
 

@@ -34,6 +34,15 @@ static enum exit_code choose_path(const struct cli *cli, const cfgs_reader_info 
     return EXIT_OTHER;
 }
 
+/* What a relay holds is decided elsewhere, and would be lost with the next snapshot from there. */
+static enum exit_code refuse_relay(const struct cli *cli, const cfgs_reader_info *info)
+{
+    const char *address = info->upstream.address[0] ? info->upstream.address : "its source";
+    cli_complain("refused: instance '%s' is a relay of %s, and has no layers of its own; run configstream %s there, on the "
+                 "host of the daemon", cli->instance, address, cli->command->name);
+    return EXIT_REFUSED;
+}
+
 /* A change needs a producer that lives; what the arena says of it comes first, whatever lies at the socket's path. */
 static enum exit_code find_daemon(const struct cli *cli, char path[CONTROL_PATH_MAX_BYTES + 1])
 {
@@ -46,6 +55,8 @@ static enum exit_code find_daemon(const struct cli *cli, char path[CONTROL_PATH_
     cfgs_reader_close(reader);
     if (status != EXIT_OK)
         return status;
+    if (info.upstream.relayed)
+        return refuse_relay(cli, &info);
     if (session_is_up(info.state))
         return choose_path(cli, &info, path);
     cli_complain("the producer of this instance is %s; start configstreamd first", cfgs_producer_state_name(info.state));

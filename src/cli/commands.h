@@ -13,6 +13,7 @@ enum exit_code command_watch(struct cli *cli);
 enum exit_code command_wait(struct cli *cli);
 enum exit_code command_status(struct cli *cli);
 enum exit_code command_destroy(struct cli *cli);
+enum exit_code command_client(struct cli *cli);
 enum exit_code command_help(struct cli *cli);
 
 /** `get KEY --all-sources`: asks the daemon. */

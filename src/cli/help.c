@@ -95,6 +95,8 @@ static const struct topic topics[] = {
      "\n"
      "  --bridge SOCKET  The bridge's status socket (default: where bridges make it)\n"
      "\n"
+     "A relay (configstream-relay) tells where its configuration comes from, and how old it may be.\n"
+     "\n"
      "With --json: one object; relay and bridge are null where there are none.\n",
      "0 ok, 1 other failure, 2 usage, 4 no such instance, 5 producer\ndown (everything is printed all the same)"},
     {"reload", "reload",
@@ -107,6 +109,11 @@ static const struct topic topics[] = {
      "Remove the arena of an instance whose producer is gone",
      "With --json: {\"instance\",\"destroyed\":true}.\n",
      "0 ok, 1 other failure, 2 usage, 4 no such instance, 6 refused,\nbecause its producer lives"},
+    {"client", "client [ARGUMENT...]",
+     "Check a stream as a remote agent gets it: configstream-client",
+     "Runs the program configstream-client that lies beside this one, with all arguments;\n"
+     "configstream client --help prints them.  It comes with the package configstream-relay.\n",
+     "0 ok, 1 the stream is not as it should be, 2 usage,\n6 refused by the server, 7 no snapshot in time"},
     {"help", "help [COMMAND]",
      "Print this, or the help of a command",
      "COMMAND --help prints the same.\n",
@@ -135,9 +142,9 @@ static const char general[] =
     "numbers inside lists and maps are printed without a point.  A masked value is\n"
     "\"********\", with \"masked\":true.\n"
     "\n"
-    "With a dead producer get, list and watch give the last state and warn; set, unset and\n"
-    "reload fail.  Exit status: 0 ok, 1 other failure, 2 usage, 3 not found, 4 no such\n"
-    "instance, 5 producer down, 6 refused, 7 timeout.\n";
+    "With a dead producer, or a relay that is cut off, get, list and watch give the last state\n"
+    "and warn; set, unset and reload fail, on a relay with 6.  Exit status: 0 ok, 1 other\n"
+    "failure, 2 usage, 3 not found, 4 no such instance, 5 producer down, 6 refused, 7 timeout.\n";
 
 static void print_overview(void)
 {

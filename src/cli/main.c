@@ -13,6 +13,7 @@ const struct command cli_commands[] = {
     {"status", OPTION_BRIDGE, 0, 0, command_status},
     {"reload", 0, 0, 0, command_reload},
     {"destroy", 0, 0, 0, command_destroy},
+    {"client", OPTION_OTHERS, 0, 0, command_client},
     {"help", 0, 0, 1, command_help},
     {0},
 };

@@ -389,11 +389,28 @@ static bool take_environment(struct cli *cli)
            find_user("CONFIGSTREAM_PRODUCER_USER", user, &cli->producer_user);
 }
 
+/* How many words are ours: with a command that another program carries out, those up to its name. */
+static int count_own(const struct cli *cli, int argc, char **argv)
+{
+    const char *word = command_word(cli, argc, argv);
+    const struct command *command = cli_commands;
+    int at = 1;
+    while (word && command->name && strcmp(command->name, word) != 0)
+        command++;
+    if (!word || !command->name || !(command->options & OPTION_OTHERS))
+        return argc;
+    while (argv[at] != word)
+        at++;
+    return at + 1;
+}
+
 bool cli_parse(struct cli *cli, int argc, char **argv, enum exit_code *status)
 {
-    struct words words = {.argc = argc, .at = 1, .argv = argv};
     *cli = (struct cli){
         .instance = "default", .producer_user = (uid_t)-1, .source = CFGS_SOURCE_CLI, .timeout_ms = -1};
+    argc = count_own(cli, argc, argv);
+    struct words words = {.argc = argc, .at = 1, .argv = argv};
+    cli->others = argv + argc;
     const bool help = has_word(argc, argv, "--help", "-h");
     if (help || has_word(argc, argv, "--version", "-V")) {
         *status = help ? give_help(cli, argc, argv) : give_version();

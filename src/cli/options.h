@@ -40,7 +40,8 @@ enum {
     OPTION_COUNT = 1u << 8,
     OPTION_TIMEOUT = 1u << 9,
     OPTION_KEYS = 1u << 10,
-    OPTION_BRIDGE = 1u << 11
+    OPTION_BRIDGE = 1u << 11,
+    OPTION_OTHERS = 1u << 12 /* client: all words after it are another program's */
 };
 
 /* --color */
@@ -60,6 +61,7 @@ struct cli {
     int64_t timeout_ms;  /* -1: no end */
     const char *operands[OPERANDS_MAX];
     size_t operand_count;
+    char **others; /* the words after a command with OPTION_OTHERS, and a NULL */
 };
 
 /** All commands; ends with one without a name. */

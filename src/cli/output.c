@@ -170,6 +170,18 @@ void output_source(const char *before, cfgs_bytes source, const char *after)
     fputs(after, stdout);
 }
 
+void output_listed(const cfgs_setting *setting, bool json, bool hidden)
+{
+    if (json) {
+        output_line(output_setting(setting, hidden));
+        return;
+    }
+    output_key(setting->key);
+    fputs(" = ", stdout);
+    output_value(&setting->value, hidden);
+    output_source("  (", setting->source_name, ")\n");
+}
+
 bool output_finish(void)
 {
     if (flush_standard_output())

@@ -57,6 +57,9 @@ void output_key(cfgs_bytes key);
 /** "(file)", between two texts. */
 void output_source(const char *before, cfgs_bytes source, const char *after);
 
+/** A setting on a line of its own: "key = value  (source)", or the JSON of output_setting(). */
+void output_listed(const cfgs_setting *setting, bool json, bool hidden);
+
 /** A text that ends with a NUL. */
 cfgs_bytes output_bytes(const char *text);
 

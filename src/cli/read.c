@@ -150,15 +150,7 @@ enum exit_code command_get(struct cli *cli)
 
 static void print_listed(const struct cli *cli, const cfgs_setting *setting)
 {
-    bool hidden = !cli->show_secrets && output_is_secret(setting);
-    if (cli->json) {
-        output_line(output_setting(setting, hidden));
-        return;
-    }
-    output_key(setting->key);
-    fputs(" = ", stdout);
-    output_value(&setting->value, hidden);
-    output_source("  (", setting->source_name, ")\n");
+    output_listed(setting, cli->json, !cli->show_secrets && output_is_secret(setting));
 }
 
 static void print_key(const struct cli *cli, const cfgs_setting *setting)

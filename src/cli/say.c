@@ -8,7 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+static const char *name = "configstream";
 static enum log_level least = LOG_INFO;
+
+void say_as(const char *program)
+{
+    name = program;
+}
 
 void say_from(enum log_level level)
 {
@@ -36,7 +42,7 @@ static void __attribute__((format(printf, 2, 0))) say(enum log_level level, cons
     if (vasprintf(&message, format, arguments) < 0)
         message = NULL;
     const char *text = message ? message : "out of memory";
-    fputs("configstream: ", stderr);
+    fprintf(stderr, "%s: ", name);
     print_plain(stderr, text, strlen(text), "");
     fputc('\n', stderr);
     free(message);

@@ -11,6 +11,9 @@
 /** From now on only messages of this level and above (--log-level).  At the start: LOG_INFO. */
 void say_from(enum log_level level);
 
+/** The program's name in front of its messages; at the start "configstream".  Not copied. */
+void say_as(const char *program);
+
 /** "configstream: " and the message as one line, what a terminal would take for a command escaped. */
 void cli_say(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -62,6 +62,31 @@ void session_warn_down(const cfgs_reader_info *info)
                 cfgs_producer_state_name(info->state), last);
 }
 
+void session_age(int64_t age_ms, char text[SESSION_AGE_BYTES])
+{
+    if (age_ms < 0)
+        snprintf(text, SESSION_AGE_BYTES, "never");
+    else if (age_ms < 120 * 1000)
+        snprintf(text, SESSION_AGE_BYTES, "%.1f s ago", (double)age_ms / 1000);
+    else if (age_ms < 120 * 60 * 1000)
+        snprintf(text, SESSION_AGE_BYTES, "%lld min ago", (long long)age_ms / 60000);
+    else
+        snprintf(text, SESSION_AGE_BYTES, "%lld h ago", (long long)age_ms / 3600000);
+}
+
+bool session_is_cut_off(const cfgs_reader_info *info)
+{
+    return info->upstream.relayed && !info->upstream.connected;
+}
+
+void session_warn_cut_off(const cfgs_reader_info *info)
+{
+    char age[SESSION_AGE_BYTES];
+    session_age(info->upstream.contact_age_ms, age);
+    cli_say(LOG_WARN, "warning: this relay is not connected to %s, last heard of %s; what follows is the last state it got",
+            info->upstream.address[0] ? info->upstream.address : "its source", age);
+}
+
 static void name_readers(const struct cli *cli)
 {
     char path[4096];
@@ -150,9 +175,12 @@ static enum exit_code check_ready(const struct cli *cli, cfgs_reader *reader)
     }
     if (error != CFGS_OK)
         return session_failed(reader, "cannot read the configuration", error);
-    if (fine)
+    if (fine && !session_is_cut_off(&info))
         return EXIT_OK;
-    session_warn_down(&info);
+    if (fine)
+        session_warn_cut_off(&info);
+    else
+        session_warn_down(&info);
     return cli->live ? EXIT_PRODUCER_DOWN : EXIT_OK;
 }
 

@@ -47,6 +47,30 @@ static json_t *counters_json(const cfgs_reader_info *info)
     return counters;
 }
 
+/* A relay that was killed has left the word as it was. */
+static bool is_followed(const cfgs_reader_info *info)
+{
+    return info->upstream.connected && session_is_up(info->state);
+}
+
+/* null for a producer of its own. */
+static json_t *relay_json(const cfgs_reader_info *info)
+{
+    if (!info->upstream.relayed)
+        return json_null();
+    json_t *relay = json_object(), *path = json_array();
+    for (unsigned i = 0; i < info->upstream.path_length; i++)
+        output_append(path, output_text(output_bytes(info->upstream.path[i])));
+    output_add(relay, "address", output_text(output_bytes(info->upstream.address)));
+    output_add(relay, "connected", json_boolean(is_followed(info)));
+    output_add(relay, "contact_age_ms", json_integer(info->upstream.contact_age_ms));
+    output_add(relay, "upstream",
+               info->upstream.path_length ? output_text(output_bytes(info->upstream.path[0])) : json_null());
+    output_add(relay, "path", path);
+    add_number(relay, "wire_base", info->upstream.wire_base);
+    return relay;
+}
+
 static void print_json(const struct cli *cli, const cfgs_reader_info *info, const control_response *bridge)
 {
     char layout[32];
@@ -67,7 +91,7 @@ static void print_json(const struct cli *cli, const cfgs_reader_info *info, cons
     output_add(object, "bank", bank_json(info));
     output_add(object, "ring", ring_json(info));
     output_add(object, "counters", counters_json(info));
-    output_add(object, "relay", json_null());
+    output_add(object, "relay", relay_json(info));
     output_add(object, "bridge", bridge_json(bridge));
     output_line(object);
 }
@@ -82,6 +106,23 @@ static void print_text_line(const char *text)
 {
     print_plain(stdout, text, strlen(text), "");
     putchar('\n');
+}
+
+/* "relay of core:5001, heard of 0.3 s ago" */
+static void print_source(const cfgs_reader_info *info)
+{
+    char age[SESSION_AGE_BYTES];
+    session_age(info->upstream.contact_age_ms, age);
+    fputs("source      relay of ", stdout);
+    print_plain(stdout, info->upstream.address, strlen(info->upstream.address), "");
+    fputs(", ", stdout);
+    if (!is_followed(info)) {
+        output_styled(STYLE_DOUBTFUL, output_bytes("not connected"));
+        fputs(", last ", stdout);
+    }
+    printf("heard of %s\n", age);
+    for (unsigned i = 0; i < info->upstream.path_length; i++)
+        printf("            %s %s\n", i ? "which got it from" : "its arena:", info->upstream.path[i]);
 }
 
 static void print_text(const struct cli *cli, const cfgs_reader_info *info, const control_response *bridge)
@@ -104,6 +145,8 @@ static void print_text(const struct cli *cli, const cfgs_reader_info *info, cons
     printf("counters    %" PRIu64 " updates, %" PRIu64 " batches, %" PRIu64 " rebuilds, %" PRIu64 " loads\n",
            info->counters.updates, info->counters.batches, info->counters.rebuilds, info->counters.loads);
     printf("reloads     %" PRIu64 " ok, %" PRIu64 " failed\n", info->counters.reloads_ok, info->counters.reloads_failed);
+    if (info->upstream.relayed)
+        print_source(info);
     fputs("control     ", stdout);
     print_text_line(info->control_path[0] ? info->control_path : "none");
     bridge_print(bridge);

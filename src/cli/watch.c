@@ -1,6 +1,7 @@
 /* cli/watch.c: watch and wait.  SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/event.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/say.h"
@@ -22,6 +23,7 @@ struct watch {
     int64_t deadline_ms; /* -1: none */
     int64_t look_at_ms;
     cfgs_producer_state state;
+    bool cut_off; /* a relay that does not follow its source */
 };
 
 /* ---- printing ---------------------------------------------------------------------------------------------------- */
@@ -45,64 +47,10 @@ static bool count_settings(struct watch *watch, const cfgs_event *event, uint64_
 static bool print_snapshot(struct watch *watch, const cfgs_event *event)
 {
     uint64_t count;
-    const char *reason = cfgs_snapshot_reason_name(event->reason);
     if (!count_settings(watch, event, &count))
         return false; /* the next event is a newer snapshot */
-    if (!watch->cli->json) {
-        printf("snapshot #%" PRIu64 ": %" PRIu64 " settings (%s)\n", event->sequence, count, reason);
-        return true;
-    }
-    json_t *object = json_object();
-    output_add(object, "event", json_string("snapshot"));
-    output_add(object, "sequence", json_integer((json_int_t)event->sequence));
-    output_add(object, "settings", json_integer((json_int_t)count));
-    output_add(object, "reason", json_string(reason));
-    output_line(object);
+    event_print_snapshot(event, count, watch->cli->json);
     return true;
-}
-
-static void print_update_json(const cfgs_event *event, bool hidden)
-{
-    json_t *object = json_object();
-    output_add(object, "event", json_string("update"));
-    output_add(object, "sequence", json_integer((json_int_t)event->sequence));
-    output_add(object, "key", output_text(event->setting.key));
-    output_add(object, "value", output_json(&event->setting.value, hidden && !event->removed));
-    output_add(object, "source", output_text(event->setting.source_name));
-    output_add(object, "unset_source", output_text(event->unset_source_name));
-    output_add(object, "old", event->has_old ? output_json(&event->old, hidden) : json_null());
-    if (event->removed)
-        output_add(object, "removed", json_true());
-    if (hidden)
-        output_add(object, "masked", json_true());
-    output_line(object);
-}
-
-static void print_update_text(const cfgs_event *event, bool hidden)
-{
-    printf("update #%" PRIu64 ": ", event->sequence);
-    output_key(event->setting.key);
-    if (event->removed) {
-        fputs(" removed", stdout);
-    } else {
-        fputs(" = ", stdout);
-        output_value(&event->setting.value, hidden);
-        output_source(" (", event->setting.source_name, ")");
-    }
-    if (event->unset_source_name.length)
-        output_source(", unset ", event->unset_source_name, "");
-    if (event->has_old) {
-        fputs(", was ", stdout);
-        output_value(&event->old, hidden);
-    }
-    putchar('\n');
-}
-
-/* The value or the old one: a removal carries the flags of nothing, and a declaration may have changed in between. */
-static bool is_hidden(const cfgs_event *event)
-{
-    return output_is_secret(&event->setting) || (event->old_flags & CFGS_SETTING_SECRET) != 0 ||
-           (event->has_old && output_holds_secret(&event->old));
 }
 
 static bool print_update(struct watch *watch, const cfgs_event *event)
@@ -110,11 +58,7 @@ static bool print_update(struct watch *watch, const cfgs_event *event)
     size_t length = strlen(watch->prefix);
     if (event->setting.key.length < length || memcmp(event->setting.key.data, watch->prefix, length) != 0)
         return false;
-    bool hidden = is_hidden(event);
-    if (watch->cli->json)
-        print_update_json(event, hidden);
-    else
-        print_update_text(event, hidden);
+    event_print_update(event, watch->cli->json);
     return true;
 }
 
@@ -128,6 +72,17 @@ static void report(const cfgs_reader_info *info)
         cli_say(LOG_WARN, "the producer is %s; updates go on when it is back", cfgs_producer_state_name(info->state));
 }
 
+static void report_source(struct watch *watch, const cfgs_reader_info *info)
+{
+    if (watch->cut_off == session_is_cut_off(info))
+        return;
+    watch->cut_off = !watch->cut_off;
+    if (watch->cut_off)
+        cli_say(LOG_WARN, "the relay is not connected to %s; updates go on when it is", info->upstream.address);
+    else
+        cli_say(LOG_INFO, "the relay follows %s", info->upstream.address);
+}
+
 static void look(struct watch *watch, bool now)
 {
     cfgs_reader_info info;
@@ -135,7 +90,10 @@ static void look(struct watch *watch, bool now)
     if (!now && time < watch->look_at_ms)
         return;
     watch->look_at_ms = time + LOOK_EVERY_MS;
-    if (cfgs_reader_status(watch->reader, &info, sizeof info) != CFGS_OK || info.state == watch->state)
+    if (cfgs_reader_status(watch->reader, &info, sizeof info) != CFGS_OK)
+        return;
+    report_source(watch, &info);
+    if (info.state == watch->state)
         return;
     watch->state = info.state;
     report(&info);
@@ -193,6 +151,7 @@ enum exit_code command_watch(struct cli *cli)
         return status;
     status = session_look(cli, watch.reader, &info);
     watch.state = info.state;
+    watch.cut_off = session_is_cut_off(&info);
     if (status == EXIT_OK)
         status = follow(&watch);
     cfgs_reader_close(watch.reader);
@@ -209,6 +168,8 @@ static enum exit_code report_ready(const struct cli *cli, cfgs_reader *reader)
         return status;
     if (info.state != CFGS_PRODUCER_RUNNING && info.state != CFGS_PRODUCER_STARTING)
         session_warn_down(&info);
+    else if (session_is_cut_off(&info))
+        session_warn_cut_off(&info);
     if (cli->json) {
         json_t *object = json_object();
         output_add(object, "instance", json_string(cli->instance));

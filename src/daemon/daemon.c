@@ -19,33 +19,11 @@
 
 /* ---- logging ----------------------------------------------------------------------------------------------------- */
 
-/* Once for each: every change of any setting comes by here. */
-static void complain_of_level(struct daemon *daemon, const cfgs_value *value)
-{
-    char bad[sizeof daemon->bad_level];
-    size_t length = value->as.bytes.length < sizeof bad - 2 ? value->as.bytes.length : sizeof bad - 2;
-    snprintf(bad, sizeof bad, "=%.*s", (int)length, value->as.bytes.data); /* with the =, an empty one is not none */
-    if (strcmp(bad, daemon->bad_level) == 0)
-        return;
-    strcpy(daemon->bad_level, bad);
-    log_write(&daemon->log, LOG_WARN, "log_level names no level; it stays %s", log_level_name(daemon->log.level));
-}
-
 void daemon_follow_log_level(struct daemon *daemon)
 {
-    enum log_level level;
     const cfgs_value *value = daemon->log.pinned ? NULL : config_value(&daemon->config, "log_level");
-    if (!value || value->kind != CFGS_KIND_STRING)
-        return;
-    if (!log_level_parse(value->as.bytes.data, value->as.bytes.length, &level)) {
-        complain_of_level(daemon, value);
-        return;
-    }
-    daemon->bad_level[0] = '\0';
-    if (level == daemon->log.level)
-        return;
-    log_write(&daemon->log, LOG_INFO, "log level is now %s", log_level_name(level));
-    daemon->log.level = level;
+    if (value && value->kind == CFGS_KIND_STRING)
+        log_follow(&daemon->log, &daemon->log_followed, value->as.bytes.data, value->as.bytes.length);
 }
 
 static void log_warnings(struct daemon *daemon, const struct warnings *warnings)

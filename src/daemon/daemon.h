@@ -16,7 +16,7 @@ struct daemon {
     struct watch watch;
     struct notify notify;
     int signal_fd;
-    char bad_level[32];          /* the log_level that names none, as far as it was complained about; said once */
+    struct log_followed log_followed;
     int names_error;             /* of the last look after the arena's name; said once */
     uint64_t warnings;           /* of the load in force */
     struct problem reload_error; /* of the last reload; empty text if it went well */

@@ -1,16 +1,12 @@
 /* daemon/options.c  SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/options.h"
 
-#include "base/stdio.h"
+#include "base/arguments.h"
 #include "resolve/environment.h"
 
-#include <argp.h>
-#include <configstream/version.h>
 #include <errno.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     KEY_CONFIG = 1000,
@@ -63,52 +59,6 @@ static const struct argp_option known[] = {
     {0},
 };
 
-static void take_number(struct argp_state *state, const char *name, const char *text, uint64_t low, uint64_t high,
-                        uint64_t *out)
-{
-    char *end;
-    errno = 0;
-    unsigned long long number = strtoull(text, &end, 10);
-    if (errno || end == text || *end || *text == '-' || number < low || number > high)
-        argp_error(state, "--%s: '%s' is not a number from %llu to %llu", name, text, (unsigned long long)low,
-                   (unsigned long long)high);
-    *out = number;
-}
-
-/* A path of no characters names nothing; an unset variable of a script often becomes one. */
-static const char *take_path(struct argp_state *state, const char *name, const char *text)
-{
-    if (!*text)
-        argp_error(state, "--%s: '' is no path; name one, or leave the option out", name);
-    return text;
-}
-
-static void take_group(struct argp_state *state, const char *name, const char *text, gid_t *out)
-{
-    char *end;
-    const struct group *found = getgrnam(text);
-    unsigned long number = strtoul(text, &end, 10);
-    if (!found && (end == text || *end || number >= (gid_t)-1))
-        argp_error(state, "--%s: there is no group '%s'", name, text);
-    *out = found ? found->gr_gid : (gid_t)number;
-}
-
-static void take_mode(struct argp_state *state, struct options *options, const char *text)
-{
-    char *end;
-    unsigned long mode = strtoul(text, &end, 8);
-    if (end == text || *end || mode > 0777 || (mode & 0022) || (mode & 0600) != 0600)
-        argp_error(state, "--mode: '%s' is not an octal mode that lets the owner read and write and nobody else write", text);
-    options->mode = (mode_t)mode;
-    options->set_mode = true;
-}
-
-static void take_size(struct argp_state *state, struct options *options, const char *text)
-{
-    if (cfgs_size_parse(text, strlen(text), &options->max_size) != CFGS_OK || !options->max_size)
-        argp_error(state, "--max-size: '%s' is not a size such as 268435456 or 256mb", text);
-}
-
 static void take_set(struct argp_state *state, struct options *options, char *text)
 {
     const char *equals = strchr(text, '=');
@@ -119,24 +69,6 @@ static void take_set(struct argp_state *state, struct options *options, char *te
         argp_failure(state, 1, ENOMEM, "--set");
     options->sets = sets;
     options->sets[options->set_count++] = text;
-}
-
-static void take_level(struct argp_state *state, struct options *options, const char *text)
-{
-    enum log_level level = LOG_INFO;
-    if (!log_level_parse(text, strlen(text), &level))
-        argp_error(state, "--log-level: '%s' is none of trace, debug, info, warn, error, critical, off", text);
-    options->log.level = level;
-    options->log.pinned = true;
-}
-
-static void take_instance(struct argp_state *state, struct options *options, const char *text)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-    size_t length = strlen(text);
-    if (!length || length > CFGS_INSTANCE_MAX_BYTES || strspn(text, allowed) != length)
-        argp_error(state, "--instance: '%s' is not 1 to 64 of the characters A-Z a-z 0-9 _ -", text);
-    options->instance = text;
 }
 
 static void take_env_prefix(struct argp_state *state, struct options *options, const char *text)
@@ -161,56 +93,45 @@ static void check_whole(struct argp_state *state, const struct options *options)
 static error_t take(int key, char *text, struct argp_state *state)
 {
     struct options *options = state->input;
-    uint64_t number = 0;
     switch (key) {
-    case KEY_CONFIG: options->files.config = take_path(state, "config", text); break;
-    case KEY_DEFAULTS: options->files.defaults = take_path(state, "defaults", text); break;
-    case KEY_FLEET_POLICIES: options->files.fleet = take_path(state, "fleet-policies", text); break;
+    case KEY_CONFIG: options->files.config = argument_path(state, "config", text); break;
+    case KEY_DEFAULTS: options->files.defaults = argument_path(state, "defaults", text); break;
+    case KEY_FLEET_POLICIES: options->files.fleet = argument_path(state, "fleet-policies", text); break;
     case KEY_ENV_PREFIX: take_env_prefix(state, options, text); break;
     case KEY_STRICT: options->files.strict = true; break;
     case KEY_NO_WATCH: options->no_watch = true; break;
-    case KEY_INSTANCE: take_instance(state, options, text); break;
-    case KEY_ARENA_PATH: options->arena_path = take_path(state, "arena-path", text); break;
-    case KEY_CONTROL: options->control = take_path(state, "control", text); break;
+    case KEY_INSTANCE: options->instance = argument_instance(state, text); break;
+    case KEY_ARENA_PATH: options->arena_path = argument_path(state, "arena-path", text); break;
+    case KEY_CONTROL: options->control = argument_path(state, "control", text); break;
     case KEY_CONTROL_GROUP:
-        take_group(state, "control-group", text, &options->control_group);
+        options->control_group = argument_group(state, "control-group", text);
         options->set_control_group = true;
         break;
-    case KEY_MODE: take_mode(state, options, text); break;
+    case KEY_MODE:
+        options->mode = argument_mode(state, text);
+        options->set_mode = true;
+        break;
     case KEY_GROUP:
-        take_group(state, "group", text, &options->group);
+        options->group = argument_group(state, "group", text);
         options->set_group = true;
         break;
     case KEY_RING_SLOTS:
-        take_number(state, "ring-slots", text, CFGS_RING_SLOTS_MIN, CFGS_RING_SLOTS_MAX, &number);
-        options->ring_slots = (uint32_t)number;
+        options->ring_slots =
+            (uint32_t)argument_number(state, "ring-slots", text, CFGS_RING_SLOTS_MIN, CFGS_RING_SLOTS_MAX);
         break;
-    case KEY_MAX_SIZE: take_size(state, options, text); break;
+    case KEY_MAX_SIZE: options->max_size = argument_size(state, "max-size", text); break;
     case KEY_SET: take_set(state, options, text); break;
     case KEY_CHECK: options->check = true; break;
     case KEY_PRINT_SIZE: options->print_size = true; break;
-    case KEY_SETTINGS: take_number(state, "settings", text, 1, 1000000000, &options->settings); break;
+    case KEY_SETTINGS: options->settings = argument_number(state, "settings", text, 1, 1000000000); break;
     case KEY_FORGET_RUNTIME: options->forget_runtime = true; break;
     case KEY_UNLINK: options->unlink = true; break;
-    case KEY_LOG_LEVEL: take_level(state, options, text); break;
+    case KEY_LOG_LEVEL: argument_level(state, text, &options->log); break;
     case ARGP_KEY_ARG: argp_error(state, "'%s': configstreamd takes options only", text); break;
     case ARGP_KEY_END: check_whole(state, options); break;
     default: return ARGP_ERR_UNKNOWN;
     }
     return 0;
-}
-
-static void print_version(FILE *stream, struct argp_state *state)
-{
-    (void)state;
-    fprintf(stream, "configstreamd %s (arena layout %d.%d)\n", cfgs_version(), CFGS_LAYOUT_MAJOR, CFGS_LAYOUT_MINOR);
-}
-
-/* argp ends the program itself after --help and --version. */
-static void check_output(void)
-{
-    if (!flush_standard_output())
-        _exit(1);
 }
 
 void options_parse(struct options *options, int argc, char **argv)
@@ -225,10 +146,7 @@ void options_parse(struct options *options, int argc, char **argv)
                "Exit status: 0 ok, 1 failure, 2 usage.",
     };
     *options = (struct options){.instance = "default", .files.env_prefix = "DD", .log.level = LOG_INFO};
-    atexit(check_output);
-    argp_program_version_hook = print_version;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, options);
+    arguments_parse(&argp, argc, argv, options);
 }
 
 void options_clear(struct options *options)

@@ -26,8 +26,8 @@ import sys
 import tempfile
 import time
 
-CLI, DAEMON, BRIDGE, LIBRARY = (os.environ[name] for name in
-                                ("CONFIGSTREAM", "CONFIGSTREAMD", "CONFIGSTREAM_BRIDGE", "LIBCONFIGSTREAM"))
+CLI, DAEMON, BRIDGE, RELAY, CLIENT, LIBRARY = (os.environ[name] for name in (
+    "CONFIGSTREAM", "CONFIGSTREAMD", "CONFIGSTREAM_BRIDGE", "CONFIGSTREAM_RELAY", "CONFIGSTREAM_CLIENT", "LIBCONFIGSTREAM"))
 PATIENCE = 60  # seconds until a condition counts as never coming true
 AGENT = pwd.getpwnam("nobody")
 AS_AGENT = ["setpriv", "--reuid", str(AGENT.pw_uid), "--regid", str(AGENT.pw_gid), "--clear-groups"]
@@ -61,7 +61,7 @@ class Host:
         self._prefix = "docs-%d-%d-" % (os.getpid(), next(self.numbers))
         self._folder = tempfile.mkdtemp(prefix="cfgs-")
         self._daemons = {}
-        self._bridge = self._port = None
+        self._bridge = self._relay = self._port = None
         self._meanwhile = None
         self._status = 0
         ours = re.compile(r"DD_|CONFIGSTREAM|NOTIFY_SOCKET$")
@@ -71,7 +71,8 @@ class Host:
         for place in ("/bin", "/lib", *PLACES.values()):
             os.mkdir(self._folder + place)
         shutil.copy(LIBRARY, self._folder + "/lib/libconfigstream.so.0")
-        for name, program in (("configstream", CLI), ("configstreamd", DAEMON), ("configstream-bridge", BRIDGE)):
+        for name, program in (("configstream", CLI), ("configstreamd", DAEMON), ("configstream-bridge", BRIDGE),
+                              ("configstream-relay", RELAY), ("configstream-client", CLIENT)):
             shutil.copy(program, "%s/lib/%s" % (self._folder, name))
             self._write("bin/" + name,
                         WRAPPER.format(folder=self._folder, name=name, instance=self._prefix + "default"))
@@ -83,6 +84,9 @@ class Host:
         if self._bridge:
             self._bridge.terminate()  # it removes its status socket
             self._bridge.wait(PATIENCE)
+        if self._relay:
+            self._relay.kill()
+            self._relay.wait()
         for daemon in self._daemons.values():
             daemon.kill()
             daemon.wait()
@@ -134,11 +138,15 @@ class Host:
 
     def the_bridge_runs(self):
         self._start()
+        self._start_bridge("default")
+
+    def _start_bridge(self, instance):
         log_path = self._folder + "/bridge.log"
         with open(log_path, "w", encoding="utf-8") as log:
             self._bridge = subprocess.Popen(
-                ["configstream-bridge", "--listen", "127.0.0.1:0", "--metrics", "off",
-                 "--cert", self._folder + "/etc/ipc_cert.pem", "--auth-token-file", self._folder + "/etc/auth_token"],
+                ["configstream-bridge", "--instance", self._prefix + instance, "--listen", "127.0.0.1:%s" % (self._port or 0),
+                 "--metrics", "off", "--cert", self._folder + "/etc/ipc_cert.pem",
+                 "--auth-token-file", self._folder + "/etc/auth_token"],
                 env=self._environment, stderr=log)
 
         def port():
@@ -148,6 +156,35 @@ class Host:
             return found
 
         eventually("the bridge", port)
+
+    def _start_relay(self):
+        self._relay = subprocess.Popen(
+            ["configstream-relay", "--connect", "localhost:%s" % self._port, "--cert", self._folder + "/etc/ipc_cert.pem",
+             "--auth-token-file", self._folder + "/etc/auth_token", "--backoff-max", "1s"],
+            env=self._environment, stderr=subprocess.DEVNULL)
+
+    def a_relay_of_core_runs(self):
+        """The core is another instance of this host."""
+        self._start(instance="core")
+        self._start_bridge("core")
+        self._start_relay()
+        eventually("the relay", lambda: "source      relay of localhost:%s, heard" % self._port in self._cli("status").stdout)
+
+    def _end_bridge(self):
+        self._bridge.terminate()
+        self._bridge.wait(PATIENCE)
+
+    def the_core_goes_away(self):
+        self._end_bridge()
+        eventually("the loss", lambda: "not connected" in self._cli("status").stdout)
+
+    def the_core_is_back(self):
+        self._start_bridge("core")
+        eventually("the relay", lambda: "not connected" not in self._cli("status").stdout)
+
+    def its_bridge_serves_the_relay_itself(self):
+        self._end_bridge()
+        self._start_bridge("default")
 
     def the_agent_has_an_older_token(self):
         self._write("etc/token_of_the_agent", "0" * 64)

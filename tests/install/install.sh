@@ -28,6 +28,25 @@ LD_LIBRARY_PATH=$libdir "$scratch/shared" || fail "the shared consumer"
 cc -std=c11 -I"$scratch/usr/include" "$here/consumer.c" "$libdir/libconfigstream.a" -pthread -o "$scratch/static"
 "$scratch/static" || fail "the static consumer"
 
+# The library for another host's configuration: the same, beside what TLS, HTTP/2 and the messages need.
+remote=$libdir/libconfigstream-remote.so
+if [ -e "$remote" ]; then
+  readelf -d "$remote" | grep -q 'SONAME.*libconfigstream-remote\.so\.0\]' || fail "soname of libconfigstream-remote"
+  strays=$(nm -D --defined-only "$remote" | awk '{print $3}' | grep -v '^cfgs_remote_[a-z0-9_]*$' || true)
+  [ -z "$strays" ] || fail "libconfigstream-remote exports besides cfgs_remote_*: $strays"
+  for name in $(grep -oh 'CFGS_API.*cfgs_remote_[a-z_]*(' "$scratch/usr/include/configstream/remote.h" | grep -o 'cfgs_remote_[a-z_]*'); do
+    nm -D --defined-only "$remote" | grep -q " $name\$" || fail "libconfigstream-remote does not export $name"
+  done
+  needed=$(readelf -d "$remote" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' |
+    grep -v '^lib\(c\|configstream\|nghttp2\|ssl\|crypto\|protobuf-c\)\.so' || true)
+  [ -z "$needed" ] || fail "libconfigstream-remote needs more at run time: $needed"
+  flags=$(pkg-config --define-variable=prefix="$scratch/usr" --cflags --libs configstream-remote)
+  # shellcheck disable=SC2086
+  cc -std=c11 -Wall -Wextra -Werror "$here/remote.c" $flags -o "$scratch/remote" || fail "pkg-config configstream-remote"
+  LD_LIBRARY_PATH=$libdir "$scratch/remote" || fail "the remote consumer"
+fi
+flags=$(pkg-config --define-variable=prefix="$scratch/usr" --cflags --libs configstream)
+
 # The CMake package.
 "$cmake" -S "$here/package" -B "$scratch/package" -DCMAKE_PREFIX_PATH="$scratch/usr" >"$scratch/log" 2>&1 &&
   "$cmake" --build "$scratch/package" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "the CMake package"; }
@@ -90,6 +109,21 @@ if [ -e "$bridge" ]; then
   for file in lib/systemd/system/configstream-bridge.service lib/systemd/system/configstream-bridge@.service \
     lib/sysusers.d/configstream-bridge.conf share/configstream/proto/datadog/api/v1/api.proto \
     share/bash-completion/completions/configstream-bridge share/zsh/site-functions/_configstream-bridge; do
+    [ -s "$scratch/usr/$file" ] || fail "no $file"
+  done
+fi
+
+if [ -e "$scratch/usr/sbin/configstream-relay" ]; then
+  for program in bin/configstream-client:man1/configstream-client.1 sbin/configstream-relay:man8/configstream-relay.8; do
+    page=$scratch/usr/share/man/${program#*:} program=$scratch/usr/${program%:*}
+    "$program" --help >>"$scratch/help"
+    diff <("$program" --help | help_options) <(page_options "$page") ||
+      fail "${page##*/} and --help differ: < in the help, > in the page"
+  done
+  "$scratch/usr/bin/configstream" client --version | grep -q '^configstream-client' || fail "configstream client"
+  for file in lib/systemd/system/configstream-relay.service lib/systemd/system/configstream-relay@.service \
+    share/bash-completion/completions/configstream-relay share/zsh/site-functions/_configstream-relay \
+    share/bash-completion/completions/configstream-client share/zsh/site-functions/_configstream-client; do
     [ -s "$scratch/usr/$file" ] || fail "no $file"
   done
 fi

@@ -83,13 +83,15 @@ check_packages() {
   for deb in "$scratch"/build/*.deb; do
     dpkg-deb -x "$deb" "$scratch/unpacked"
   done
-  for file in usr/bin/configstream usr/sbin/configstreamd usr/sbin/configstream-bridge usr/lib/x86_64-linux-gnu/libconfigstream.so.0; do
+  for file in usr/bin/configstream usr/sbin/configstreamd usr/sbin/configstream-bridge usr/bin/configstream-client \
+    usr/sbin/configstream-relay usr/lib/x86_64-linux-gnu/libconfigstream.so.0 \
+    usr/lib/x86_64-linux-gnu/libconfigstream-remote.so.0; do
     [ -e "$scratch/unpacked/$file" ] || [ "$(dpkg --print-architecture)" != amd64 ] || fail "no $file"
   done
   while read -r file; do
     ! readelf -d "$file" | grep -E 'RPATH|RUNPATH' || fail "$file has a library path of its own"
     [[ "$(readelf -S "$file")" != *.debug_info* ]] || fail "$file is not stripped"
-  done < <(find "$scratch/unpacked/usr" -type f \( -name 'configstream' -o -name configstreamd -o -name configstream-bridge -o -name '*.so.*' \) -perm -u+r \
+  done < <(find "$scratch/unpacked/usr" -type f \( -path '*bin/configstream*' -o -name '*.so.*' \) -perm -u+r \
              -exec sh -c 'head -c 4 "$1" | grep -q ELF' sh {} \; -print)
   if command -v lintian >/dev/null; then
     quietly lintian --allow-root --fail-on error "$scratch"/build/*.deb
@@ -147,13 +149,16 @@ use_daemon() {
 }
 
 use_library() {
-  install_packages gcc libc6-dev pkg-config /packages/libconfigstream-dev.deb
+  install_packages gcc libc6-dev pkg-config /packages/libconfigstream-dev.deb /packages/libconfigstream-remote0.deb
   [ -s "$tree/usr/share/man/man3/configstream.3.gz" ] || fail "no manual page configstream.3"
   install -m 644 "$here/agent.c" "$tree/agent.c"
   in_tree install -d -o alice /build
   as alice sh -ec 'cc -std=c17 -Wall -Wextra -Werror /agent.c $(pkg-config --cflags --libs configstream) -o /build/agent'
   expect 'log_level=error' as alice /build/agent log_level
   expect_failure 1 'permission denied' as mallory /build/agent log_level
+  install -m 644 "$here/../install/remote.c" "$tree/remote.c"
+  as alice sh -ec 'cc -std=c17 /remote.c $(pkg-config --cflags --libs configstream-remote) -o /build/remote && /build/remote' ||
+    fail "a program with libconfigstream-remote"
 }
 
 # As its unit says, beside the daemon; a member of the group configstream may ask it.
@@ -175,6 +180,31 @@ start_bridge() {
   done
 }
 
+# As its unit says, with what an administrator gives it; it reads the bridge of the same machine.
+use_relay() {
+  local unit=/usr/lib/systemd/system/configstream-relay@.service user command
+  install_packages /packages/configstream-relay.deb
+  for page in man1/configstream-client.1 man8/configstream-relay.8; do
+    [ -s "$tree/usr/share/man/$page.gz" ] || fail "no manual page $page"
+  done
+  user=$(unit_says User)
+  for file in ipc_cert.pem auth_token; do
+    in_tree install -m 640 -g "$(unit_says Group)" "/var/lib/configstream-bridge/$file" "/etc/configstream/$file"
+  done
+  command=$(unit_says ExecStart | sed -e 's/%i/far/g' -e 's/\$CONFIGSTREAM_RELAY_OPTIONS/--connect localhost:5001/')
+  as "$user" sh -c "umask $(unit_says UMask); exec $command" 2>"$scratch/relay.log" &
+  relay=$!
+  as alice configstream wait --instance far --timeout 30 >/dev/null || { cat "$scratch/relay.log" >&2; fail "the relay did not start"; }
+  expect error as alice configstream get --instance far log_level
+  expect 'relay of localhost:5001' as alice configstream status --instance far
+  expect_failure 1 'permission denied' as mallory configstream get --instance far log_level
+  expect PASS as configstream configstream client --duration 1s --agent-auth-token-file /etc/configstream/auth_token
+  kill -TERM "$relay"
+  wait "$relay" || fail "the relay ended with $?"
+  quietly in_tree configstream destroy --instance far
+  in_tree rm /etc/configstream/ipc_cert.pem /etc/configstream/auth_token
+}
+
 use_bridge() {
   expect 'bridge      127.0.0.1:5001' as alice configstream status
   expect '600 configstream-bridge' in_tree stat -c '%a %U' /var/lib/configstream-bridge/auth_token
@@ -193,10 +223,12 @@ stop_daemon() {
 
 remove_packages() {
   local left user
-  quietly in_tree apt-get remove -y configstream-bridge configstream libconfigstream-dev libconfigstream0
+  quietly in_tree apt-get remove -y configstream-relay configstream-bridge configstream libconfigstream-dev \
+    libconfigstream-remote0 libconfigstream0
   left=$(in_tree sh -c 'find /etc/configstream /usr/*bin -name "*datadog*" -o -name "configstream*" -type f')
   [ "$left" = /etc/configstream/datadog.yaml ] || fail "after remove there is: $left"
-  quietly in_tree dpkg --purge configstream-bridge configstream libconfigstream-dev libconfigstream0
+  quietly in_tree dpkg --purge configstream-relay configstream-bridge configstream libconfigstream-dev \
+    libconfigstream-remote0 libconfigstream0
   rm -r "$tree/packages"
   left=$(in_tree find / -path /proc -prune -o -name '*configstream*' -print)
   [ -z "$left" ] || fail "after purge there is: $left"
@@ -220,6 +252,8 @@ say "the daemon runs as its unit says; members of the group read, set and reload
 use_library
 say "an agent built with pkg-config reads the running daemon"
 start_bridge
+use_relay
+say "a relay runs as its unit says and passes the bridge's stream on, and the client finds that right"
 use_bridge
 say "the bridge runs as its unit says, reads the arena as another user, and tells members of the group who is there"
 stop_daemon
