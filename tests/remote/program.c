@@ -69,7 +69,8 @@ uint64_t program_digest(cfgs_bytes key, cfgs_bytes source, const cfgs_value *val
     double number = 0;
 
     if (value->kind == CFGS_KIND_INT || value->kind == CFGS_KIND_DOUBLE) { /* one on the wire */
-        (void)cfgs_value_get_double(value, &number);
+        if (cfgs_value_get_double(value, &number) != CFGS_OK)
+            program_fail("number", CFGS_ERR_CORRUPT);
         return hash(digest, &number, sizeof number);
     }
     digest = hash(digest, &value->kind, sizeof value->kind);

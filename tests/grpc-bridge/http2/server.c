@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server.h"
 
+#include "event/path.h"
+
 #include "event/updates.h"
 #include "http2/call.h"
 #include "service/services.h"
@@ -159,6 +161,17 @@ void service_stream_news(struct worker *worker)
 void service_stream_tick(struct worker *worker)
 {
     (void)worker;
+}
+
+void service_stream_path_changed(struct worker *worker)
+{
+    (void)worker;
+}
+
+bool path_write(cfgs_reader *reader, char to[WORKER_PATH_BYTES])
+{
+    (void)reader, (void)to;
+    return false;
 }
 
 void service_health_look(struct worker *worker)
