@@ -23,6 +23,11 @@ NEXT = {"site": "example.org", "number": 8}
 BACKOFF_MIN, BACKOFF_MAX = 20, 100  # milliseconds, so that tests go on
 
 
+def least_pause(number):
+    """Seconds between failure number `number`, from 0, and the next attempt, at least."""
+    return 0.8 * min(BACKOFF_MIN * 1.6 ** number, BACKOFF_MAX) / 1000
+
+
 class Watch:
     """The program, all it has said, and what it answers."""
 
@@ -143,7 +148,15 @@ class Case(unittest.TestCase):
         self.cert, self.token_file = (os.path.join(self.folder, name) for name in ("ipc_cert.pem", "auth_token"))
         write(self.cert, read(self.identity.combined))
         write(self.token_file, TOKEN.encode())
+        self.watches = []
         self.server = self.serve()
+
+    def fresh(self):
+        """As at the start of a test."""
+        for watch in self.watches:
+            watch.end()
+        self.watches.clear()
+        self.server.forget()
 
     def serve(self, identity=None, **more):
         server = Server(identity or self.identity, token=TOKEN, **more)
@@ -156,6 +169,7 @@ class Case(unittest.TestCase):
                     "display_name": "Test Agent", "backoff_min": BACKOFF_MIN, "backoff_max": BACKOFF_MAX}
         watch = Watch({name: given for name, given in {**defaults, **options}.items() if given is not None})
         self.addCleanup(watch.end)
+        self.watches.append(watch)
         return watch
 
     def streaming(self, **options):
@@ -166,6 +180,13 @@ class Case(unittest.TestCase):
         return watch
 
     # -- what every failure is held to
+
+    def assert_paused(self, what, count=6, first=0):
+        """Between attempts, of which the first ones may have had a reason to follow at once."""
+        self.server.wait_for(what, count)
+        attempts = getattr(self.server, what)[first:count]
+        for number, (one, other) in enumerate(zip(attempts, attempts[1:])):
+            self.assertGreaterEqual(other.time - one.time, least_pause(number), number)
 
     def assert_words(self, words, text):
         for word in words:
@@ -193,6 +214,7 @@ class Case(unittest.TestCase):
 
     def fails_amid(self, *steps, error, words=(), grpc=None, counter=None, mends=True, **options):
         """The steps after a good snapshot: the error, the last good state, another attempt, and that it mends."""
+        self.fresh()
         self.server.on_stream.play([subscribed(), snapshot(1, GOOD)], [subscribed()])
         watch = self.streaming(**options)
         before = watch.status()["counters"]

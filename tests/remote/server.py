@@ -502,6 +502,11 @@ class Server:
             self.connections.append(connection)
             threading.Thread(target=connection.run, daemon=True).start()
 
+    def forget(self):
+        """What came so far."""
+        self.drop()
+        self.connections, self.calls, self.sessions = [], [], {}
+
     def drop(self):
         """All connections, as a crash would."""
         for connection in list(self.connections):
