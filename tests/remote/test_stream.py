@@ -264,7 +264,7 @@ class Messages(Case):
         self.broken(b"")
 
     def test_an_event_of_a_kind_that_is_not_known(self):
-        self.broken(wire.field(3, b"\x0a\x01x"), words=["kind"])
+        self.broken(wire.field(3, b"\x0a\x01x"), words=["neither a snapshot nor an update"])
 
     def test_an_update_without_a_setting(self):
         self.broken(wire.field(2, wire.field(2, 2)))
@@ -382,20 +382,23 @@ class Endings(Case):
     def test_trailers_without_a_status(self):
         self.fails_amid(trailers(("other", "x")), error="PROTOCOL", words=["grpc-status"])
 
-    def test_a_status_that_is_no_number(self):
-        for text in ("", "x", "-1", "1 ", "99999999999"):
+    def test_a_status_that_is_no_number_is_unknown(self):
+        for text in ("", "x", "-1", "99999999999"):
             with self.subTest(text=text):
-                self.fails_amid(trailers(("grpc-status", text)), error="PROTOCOL", words=["grpc-status"])
+                self.fails_amid(trailers(("grpc-status", text)), error="REFUSED", words=["unknown"], grpc=2)
 
     def test_a_stream_that_ends_by_data(self):
         self.fails_amid(frames(lambda number: wire.frame(wire.DATA, wire.END_STREAM, number)), error="PROTOCOL",
                         words=["grpc-status"])
 
     def test_resets(self):
-        for code in (wire.NO_ERROR, wire.PROTOCOL_ERROR, wire.INTERNAL_ERROR, wire.REFUSED_STREAM, wire.CANCEL, wire.CALM,
-                     99):
+        for code, meaning in ((wire.PROTOCOL_ERROR, 13), (wire.INTERNAL_ERROR, 13), (wire.REFUSED_STREAM, 14),
+                              (wire.CANCEL, 1), (wire.CALM, 8), (99, 13)):
             with self.subTest(code=code):
-                self.fails_amid(reset(code), error="UNREACHABLE", words=["reset"])
+                self.fails_amid(reset(code), error="REFUSED", words=["reset"], grpc=meaning)
+
+    def test_a_reset_without_an_error_is_no_status(self):
+        self.fails_amid(reset(wire.NO_ERROR), error="PROTOCOL", words=["grpc-status"])
 
     def test_closes_of_the_connection(self):
         for step in (close(), abort()):
@@ -406,7 +409,7 @@ class Endings(Case):
         self.fails_amid(goaway(wire.CALM, words=b"too_many_pings"), close(), error="UNREACHABLE", words=["too_many_pings"])
 
     def test_a_goaway_that_disowns_the_stream(self):
-        self.fails_amid(goaway(last=0), error="UNREACHABLE", words=["goaway"])
+        self.fails_amid(goaway(last=0), error="REFUSED", words=["no more calls"], grpc=14)
 
     def test_after_a_goaway_the_stream_goes_on_to_its_end_and_then_by_another_connection(self):
         watch = self.streaming()
@@ -430,12 +433,13 @@ class Endings(Case):
         watch.end()
 
     def test_answers_of_something_that_is_no_grpc(self):
-        for code, kind in (("404", "text/html"), ("502", "text/html"), ("503", None), ("429", None), ("200", "text/html"),
-                           ("200", None)):
+        page = frames(lambda number: wire.frame(wire.DATA, wire.END_STREAM, number, b"<html>"))
+        for code, kind in (("404", "text/html"), ("502", "text/html"), ("503", None), ("429", None)):
             with self.subTest(code=code, kind=kind):
-                self.refused(headers(code=code, kind=kind),
-                             frames(lambda number: wire.frame(wire.DATA, wire.END_STREAM, number, b"<html>")),
-                             error="PROTOCOL", words=["HTTP status " + code] if code != "200" else ["content-type"])
+                self.refused(headers(code=code, kind=kind), page, error="REFUSED", words=["HTTP status " + code])
+        for kind in ("text/html", "application/grpc-web", None):
+            with self.subTest(kind=kind):
+                self.refused(headers(kind=kind), page, error="PROTOCOL", words=["content type"])
 
     def test_headers_without_a_status_of_http(self):
         self.refused(headers(code=None), error="PROTOCOL")
