@@ -105,5 +105,10 @@ int reader_open_fd(int fd, cfgs_reader **out, cfgs_error_detail *detail);
 
 void notifier_stop(cfgs_reader *reader);
 void notifier_drain(cfgs_reader *reader);
+/* Make the descriptor readable: there is something to do besides what the arena says.  The event cursor's thread. */
+void notifier_raise(cfgs_reader *reader);
+
+/* Let the next event be a snapshot, whatever was delivered before.  The event cursor's thread. */
+void reader_resync(cfgs_reader *reader);
 
 #endif
