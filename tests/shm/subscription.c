@@ -859,3 +859,79 @@ Test(subscription, random_changes_end_in_the_state_of_the_arena_and_fire_for_rea
                   (unsigned long long)model_watches[w].updates);
     scene_close(&c);
 }
+
+/* ---- beside a producer that recycles what is being read ----------------------------------------------------------------- */
+
+enum { BULK_KEYS = 300, BULK_ROUNDS = 1500 };
+
+static int64_t bulk_told[BULK_KEYS];
+static size_t bulk_there;
+
+/* Every key has the same value, the number of the load, at each point in time. */
+static void bulk_publish(cfgs_publisher *publisher, int64_t round)
+{
+    cfgs_batch *batch;
+    char key[16];
+
+    ok(cfgs_batch_begin(publisher, &batch));
+    for (int i = round % 7; i < BULK_KEYS; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        cfgs_setting setting = setting_of(key, cfgs_value_int(round), CFGS_SOURCE_FILE);
+        ok(cfgs_batch_set(batch, &setting, CFGS_SOURCE_NONE));
+    }
+    cfgs_batch_replace(batch);
+    ok(cfgs_batch_commit(batch, NULL));
+}
+
+static void *bulk_main(void *publisher)
+{
+    for (int64_t round = 1; round <= BULK_ROUNDS; round++)
+        bulk_publish(publisher, round);
+    return NULL;
+}
+
+static void on_bulk(void *context, const cfgs_change *change)
+{
+    int64_t *told = &bulk_told[atoi(change->key.data + 1)];
+
+    (void)context;
+    cr_assert_eq(change->has_old, *told != 0);
+    cr_assert(!change->has_old || change->old.value.as.integer == *told);
+    bulk_there += (size_t)change->has_new - (size_t)change->has_old;
+    *told = change->has_new ? change->now.value.as.integer : 0;
+}
+
+/* What was told last is the whole of one load, and nothing else. */
+static int64_t bulk_check(void)
+{
+    int64_t round = bulk_told[BULK_KEYS - 1];
+
+    for (int i = 0; i < BULK_KEYS; i++)
+        cr_assert_eq(bulk_told[i], i < round % 7 ? 0 : round, "k%d is of load %lld, not %lld", i,
+                     (long long)bulk_told[i], (long long)round);
+    cr_assert_eq(bulk_there, (size_t)(BULK_KEYS - round % 7));
+    return round;
+}
+
+Test(subscription, snapshots_that_are_recycled_while_they_are_read_are_told_whole_or_not_at_all)
+{
+    struct scene c = scene_open(64);
+    pthread_t thread;
+    size_t changes, told = 0;
+    int err;
+
+    bulk_publish(c.publisher, 7);
+    ok(cfgs_subscription_watch_prefix(c.subscription, "", CFGS_WATCH_INITIAL, on_bulk, NULL));
+    ok(cfgs_subscription_dispatch(c.subscription, 0, NULL));
+    cr_assert_eq(bulk_check(), 7);
+    cr_assert_eq(pthread_create(&thread, NULL, bulk_main, c.publisher), 0);
+    while (bulk_check() != BULK_ROUNDS) {
+        err = cfgs_subscription_dispatch(c.subscription, 10000, &changes);
+        cr_assert(err == CFGS_OK || (err == CFGS_ERR_BUSY && changes == 0), "%s", cfgs_strerror(err));
+        told += changes > 0;
+    }
+    pthread_join(thread, NULL);
+    cr_assert_gt(told, 1);
+    fails(CFGS_ERR_TIMEOUT, cfgs_subscription_dispatch(c.subscription, 0, NULL));
+    scene_close(&c);
+}
