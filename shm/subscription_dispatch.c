@@ -233,7 +233,6 @@ static void tell_all(cfgs_subscription *s, const struct turn *turn)
         struct entry *entry = turn->entries[i];
         bool changed = watched_differs(&s->watched, entry);
         struct held *old = changed ? watched_settle(entry) : NULL;
-        entry->pass = s->watched.pass; /* a removal is told once */
         tell(s, entry, old, changed, limit);
         held_free(old);
         watched_drop(&s->watched, entry);

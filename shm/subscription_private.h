@@ -4,6 +4,7 @@
 
 #include "watched.h"
 #include <configstream/subscription.h>
+#include <string.h>
 
 /* Watches are numbered in the order they were added, are never removed, and are chained by what they watch. */
 struct watch {

@@ -5,8 +5,10 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "support.h"
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <shm/subscription_private.h>
 #include <sys/wait.h>
 
 TestSuite(subscription, .fini = names_clean, .timeout = 120);
@@ -17,10 +19,12 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 char *__real_strdup(const char *text);
+void __real_free(void *memory);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 char *__wrap_strdup(const char *text);
+void __wrap_free(void *memory);
 
 /* The allocation of this thread that fails, counted down; 0: none. */
 static _Thread_local unsigned failing;
@@ -48,6 +52,19 @@ void *__wrap_realloc(void *old, size_t size)
 char *__wrap_strdup(const char *text)
 {
     return memory_is_out() ? NULL : __real_strdup(text);
+}
+
+/* What this thread frees while it is not NULL is searched for it. */
+static _Thread_local const char *searched;
+static unsigned found, freed;
+
+void __wrap_free(void *memory)
+{
+    if (searched != NULL && memory != NULL) {
+        freed++;
+        found += memmem(memory, malloc_usable_size(memory), searched, strlen(searched)) != NULL;
+    }
+    __real_free(memory);
 }
 
 /* ---- what callbacks say, as text ------------------------------------------------------------------------------------ */
@@ -516,6 +533,35 @@ Test(subscription, a_producer_that_never_rests_does_not_keep_a_dispatch)
     scene_close(&c);
 }
 
+Test(subscription, keys_that_come_and_go_leave_nothing_behind)
+{
+    struct scene c = scene_open(16);
+    const struct watched *watched = &c.subscription->watched;
+    char key[32];
+
+    watch_prefix(c.subscription, "", 0, no_name);
+    watch_key(c.subscription, "kept", 0, no_name);
+    first_commit(c.publisher);
+    says(c.subscription, "");
+    for (int i = 0; i < 1000; i++) {
+        size_t changes;
+        snprintf(key, sizeof key, "k%d", i);
+        set_int(c.publisher, key, i);
+        ok(cfgs_subscription_dispatch(c.subscription, 0, NULL));
+        remove_key(c.publisher, key);
+        if (i % 10 == 0) {
+            lap(&c);
+            remove_key(c.publisher, "zz.lap");
+        }
+        ok(cfgs_subscription_dispatch(c.subscription, 0, &changes));
+        cr_assert_eq(changes, 1);
+        said[said_length = 0] = '\0';
+        cr_assert_eq(watched->count, 1, "%zu", watched->count);
+    }
+    cr_assert_leq(watched->capacity, 64, "%zu", watched->capacity);
+    scene_close(&c);
+}
+
 Test(subscription, wrong_watches_are_refused)
 {
     struct scene c = scene_open(64);
@@ -643,6 +689,34 @@ Test(subscription, an_event_loop_is_woken_for_what_memory_did_not_suffice_for)
     cr_assert_eq(poll(&poller, 1, 10000), 1);
     says(c.subscription, "a:1>2 ");
     scene_close(&c);
+}
+
+Test(subscription, copies_are_wiped_when_they_are_freed)
+{
+    static const char secret[] = "a secret that nobody else has";
+    struct scene c = scene_open(16);
+
+    watch_prefix(c.subscription, "s", 0, no_name);
+    for (int i = 0; i < 4; i++) {
+        char key[] = {'s', (char)('a' + i), '\0'};
+        set_text(c.publisher, key, secret);
+    }
+    says(c.subscription, "");
+    set_int(c.publisher, "sa", 1);
+    remove_key(c.publisher, "sb");
+    searched = secret;
+    ok(cfgs_subscription_dispatch(c.subscription, 0, NULL)); /* by updates */
+    searched = NULL;
+    remove_key(c.publisher, "sc");
+    lap(&c);
+    searched = secret;
+    ok(cfgs_subscription_dispatch(c.subscription, 0, NULL)); /* by a snapshot */
+    cr_assert_geq(freed, 3);
+    cfgs_subscription_close(c.subscription);
+    searched = NULL;
+    cr_assert_eq(found, 0, "%u of %u", found, freed);
+    cfgs_reader_close(c.reader);
+    cfgs_publisher_close(c.publisher, false);
 }
 
 /* ---- at random, against a model --------------------------------------------------------------------------------------- */
@@ -932,6 +1006,7 @@ Test(subscription, snapshots_that_are_recycled_while_they_are_read_are_told_whol
     }
     pthread_join(thread, NULL);
     cr_assert_gt(told, 1);
+    cr_assert_eq(c.subscription->watched.count, bulk_there);
     fails(CFGS_ERR_TIMEOUT, cfgs_subscription_dispatch(c.subscription, 0, NULL));
     scene_close(&c);
 }
