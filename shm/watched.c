@@ -181,7 +181,7 @@ void watched_free(struct watched *watched)
     *watched = (struct watched){0};
 }
 
-/* ---- a pass over a snapshot ---------------------------------------------------------------------------------------- */
+/* ---- a pass over a snapshot -------------------------------------------------------------------------------------- */
 
 bool watched_stage(struct watched *watched, const cfgs_setting *setting)
 {

@@ -78,8 +78,8 @@ CFGS_API CFGS_NODISCARD int cfgs_subscription_watch_prefix(cfgs_subscription *su
  *
  * @param changes  out, may be NULL: how many callbacks were made.
  * @return CFGS_OK (also when what came changed nothing that is watched), CFGS_ERR_TIMEOUT, CFGS_ERR_CLOSED,
- *         CFGS_ERR_INTERRUPTED, CFGS_ERR_MEMORY (nothing is lost: dispatch again), CFGS_ERR_INVALID (from within a callback),
- *         and all else of cfgs_reader_next().  *changes counts also what was called before an error.
+ *         CFGS_ERR_INTERRUPTED, CFGS_ERR_MEMORY (nothing is lost: dispatch again), CFGS_ERR_INVALID (called from within a
+ *         callback), and all else of cfgs_reader_next().  *changes counts also what was called before an error.
  * Cost: an update of a key that nobody watches costs a look-up, and a comparison with each prefix; a snapshot costs a pass
  * over all settings.  At most what was committed when it began is taken: a fast producer does not keep it.
  */

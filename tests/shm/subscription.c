@@ -1,7 +1,7 @@
 /*
  * subscription.c: callbacks fire for real changes, once, in order; and whatever fails loses none.
  *
- * The library's allocations go through counters of ours (linker option --wrap), so that any of them can fail.
+ * The library's allocations go through functions of ours (linker option --wrap), so that any of them can fail.
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "support.h"
@@ -13,7 +13,7 @@
 
 TestSuite(subscription, .fini = names_clean, .timeout = 120);
 
-/* ---- memory that runs out ------------------------------------------------------------------------------------------ */
+/* ---- memory that runs out ---------------------------------------------------------------------------------------- */
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -67,7 +67,7 @@ void __wrap_free(void *memory)
     __real_free(memory);
 }
 
-/* ---- what callbacks say, as text ------------------------------------------------------------------------------------ */
+/* ---- what callbacks say, as text --------------------------------------------------------------------------------- */
 
 static char said[8192];
 static size_t said_length;
@@ -161,7 +161,7 @@ static void lap(struct scene *scene)
         set_int(scene->publisher, "zz.lap", (int)cfgs_publisher_sequence(scene->publisher));
 }
 
-/* ---- what fires ---------------------------------------------------------------------------------------------------- */
+/* ---- what fires -------------------------------------------------------------------------------------------------- */
 
 Test(subscription, calls_for_the_changes_of_a_key_with_old_and_new)
 {
@@ -320,7 +320,7 @@ Test(subscription, a_bulk_load_of_what_was_there_tells_nothing)
     scene_close(&c);
 }
 
-/* ---- later watches -------------------------------------------------------------------------------------------------- */
+/* ---- later watches ----------------------------------------------------------------------------------------------- */
 
 Test(subscription, later_watches_start_with_the_next_dispatch_and_disturb_nobody)
 {
@@ -401,7 +401,7 @@ Test(subscription, an_event_loop_is_woken_for_a_watch_that_was_added)
     scene_close(&c);
 }
 
-/* ---- the life of the producer ----------------------------------------------------------------------------------------- */
+/* ---- the life of the producer ------------------------------------------------------------------------------------ */
 
 Test(subscription, a_producer_that_closes_comes_back_and_is_replaced_is_followed)
 {
@@ -502,7 +502,7 @@ Test(subscription, a_child_is_refused)
     scene_close(&c);
 }
 
-/* ---- bounds ------------------------------------------------------------------------------------------------------------ */
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
 
 static struct scene *busy;
 static int64_t busy_calls;
@@ -591,7 +591,7 @@ Test(subscription, wrong_watches_are_refused)
     scene_close(&c);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* Let the 1st, 2nd, ... allocation fail until the call gets by; the number of failures. */
 #define WITHOUT_MEMORY(failures, call)                                                                                 \
@@ -719,7 +719,7 @@ Test(subscription, copies_are_wiped_when_they_are_freed)
     cfgs_publisher_close(c.publisher, false);
 }
 
-/* ---- at random, against a model --------------------------------------------------------------------------------------- */
+/* ---- at random, against a model ---------------------------------------------------------------------------------- */
 
 enum { MODEL_KEYS = 60, MODEL_WATCHES = 6, ROUNDS = 6000 };
 
@@ -934,7 +934,7 @@ Test(subscription, random_changes_end_in_the_state_of_the_arena_and_fire_for_rea
     scene_close(&c);
 }
 
-/* ---- beside a producer that recycles what is being read ----------------------------------------------------------------- */
+/* ---- beside a producer that recycles what is being read ---------------------------------------------------------- */
 
 enum { BULK_KEYS = 300, BULK_ROUNDS = 1500 };
 

@@ -42,7 +42,7 @@ static int open_configuration(const char *instance, cfgs_reader **reader)
     return err;
 }
 
-/* ---- the log level: two settings that make one --------------------------------------------------------------------- */
+/* ---- the log level: two settings that make one ------------------------------------------------------------------- */
 
 struct level {
     char text[32];
@@ -103,7 +103,7 @@ static void on_level(void *context, const cfgs_change *change)
     printf("log level: %s (%s)\n", level.text, level.key);
 }
 
-/* ---- a section: old and new values ---------------------------------------------------------------------------------- */
+/* ---- a section: old and new values ------------------------------------------------------------------------------- */
 
 static void print_value(bool has, const cfgs_setting *setting)
 {
@@ -148,7 +148,7 @@ static int subscribe(struct agent *agent)
     return err;
 }
 
-/* ---- the event loop --------------------------------------------------------------------------------------------------- */
+/* ---- the event loop ---------------------------------------------------------------------------------------------- */
 
 /* The descriptor is readable: callbacks for all that is there.  False: it cannot go on. */
 static bool dispatch(struct agent *agent)
