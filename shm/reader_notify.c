@@ -108,3 +108,10 @@ void notifier_drain(cfgs_reader *reader)
         while (read(reader->notifier.event_fd, &count, sizeof count) < 0 && errno == EINTR)
             ;
 }
+
+void notifier_raise(cfgs_reader *reader)
+{
+    /* A child has the descriptor, too, but its parent polls it. */
+    if (reader->notifier.running && !fork_guard_forked(&reader->guard))
+        notify(reader->notifier.event_fd);
+}

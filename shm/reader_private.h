@@ -109,5 +109,10 @@ int publisher_attach(cfgs_publisher *publisher, struct attachment **out);
 
 void notifier_stop(cfgs_reader *reader);
 void notifier_drain(cfgs_reader *reader);
+/* Make the descriptor readable: there is something to do besides what the arena says.  The event cursor's thread. */
+void notifier_raise(cfgs_reader *reader);
+
+/* Let the next event be a snapshot, whatever was delivered before.  The event cursor's thread. */
+void reader_resync(cfgs_reader *reader);
 
 #endif

@@ -22,6 +22,12 @@ uint64_t cfgs_reader_sequence(const cfgs_reader *reader)
     return reader->cursor.started ? reader->cursor.sequence : 0;
 }
 
+void reader_resync(cfgs_reader *reader)
+{
+    if (reader->cursor.due == CFGS_SNAPSHOT_NONE)
+        reader->cursor.due = CFGS_SNAPSHOT_LAPPED;
+}
+
 /* What one look at the arena led to, besides an error code. */
 #define LOOK_NOTHING 1 /* no event is ready */
 #define LOOK_AGAIN 2   /* something changed under us: at once once more */

@@ -63,7 +63,8 @@ CFGS_API CFGS_NODISCARD int cfgs_subscription_open(cfgs_reader *reader, cfgs_sub
  * name the same key: each is called, in the order they were added.
  *
  * Watches added before the first dispatch start with the first snapshot, which is no change (but see CFGS_WATCH_INITIAL).
- * Later ones start with the state as of the next dispatch.
+ * Later ones start with the state as of the next dispatch, which is a snapshot for all watches then; an event loop is woken
+ * for it.
  * @param flags     0 or CFGS_WATCH_INITIAL
  * @return CFGS_OK; CFGS_ERR_INVALID (empty key, unknown flag, no callback); CFGS_ERR_TOO_LARGE; CFGS_ERR_MEMORY
  */
@@ -77,8 +78,10 @@ CFGS_API CFGS_NODISCARD int cfgs_subscription_watch_prefix(cfgs_subscription *su
  *
  * @param changes  out, may be NULL: how many callbacks were made.
  * @return CFGS_OK (also when what came changed nothing that is watched), CFGS_ERR_TIMEOUT, CFGS_ERR_CLOSED,
- *         CFGS_ERR_INTERRUPTED, CFGS_ERR_MEMORY (nothing is lost: dispatch again), and all else of cfgs_reader_next().
- * Cost: an update of a key that nobody watches costs a look-up; a snapshot costs a pass over all settings.
+ *         CFGS_ERR_INTERRUPTED, CFGS_ERR_MEMORY (nothing is lost: dispatch again), CFGS_ERR_INVALID (called from within a
+ *         callback), and all else of cfgs_reader_next().  *changes counts also what was called before an error.
+ * Cost: an update of a key that nobody watches costs a look-up, and a comparison with each prefix; a snapshot costs a pass
+ * over all settings.  At most what was committed when it began is taken: a fast producer does not keep it.
  */
 CFGS_API CFGS_NODISCARD int cfgs_subscription_dispatch(cfgs_subscription *subscription, int timeout_ms, size_t *changes);
 
