@@ -1,7 +1,6 @@
 /* bridge/listen.c  SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/listen.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -15,26 +14,10 @@ enum { BACKLOG = 4096 };
 
 /* ---- addresses --------------------------------------------------------------------------------------------------- */
 
-static bool split(const char *text, char host[LISTEN_HOST_BYTES], const char **port)
-{
-    const char *colon = strrchr(text, ':');
-    if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) || atol(colon + 1) > 65535)
-        return false;
-    bool bracketed = text[0] == '[' && colon > text + 2 && colon[-1] == ']';
-    const char *from = bracketed ? text + 1 : text, *to = bracketed ? colon - 1 : colon;
-    size_t length = (size_t)(to - from);
-    if (!length || length >= LISTEN_HOST_BYTES || (!bracketed && memchr(from, ':', length)))
-        return false;
-    memcpy(host, from, length);
-    host[length] = '\0';
-    *port = colon + 1;
-    return true;
-}
-
 bool listen_host(const char *text, char host[LISTEN_HOST_BYTES])
 {
     const char *port;
-    return split(text, host, &port);
+    return host_port_split(text, host, &port);
 }
 
 static bool is_known(const struct listen_addresses *addresses, const struct addrinfo *found)
@@ -87,7 +70,7 @@ bool listen_resolve(struct listen_addresses *addresses, const char *option, cons
     char host[LISTEN_HOST_BYTES];
     const char *port;
     bool fits = true;
-    if (!split(text, host, &port))
+    if (!host_port_split(text, host, &port))
         return problem_set(problem, "%s: '%s' is not HOST:PORT, such as localhost:5001, 0.0.0.0:5001 or [::1]:5001",
                            option, text);
     int error = look_up_name(addresses, host, port, &fits);
@@ -109,12 +92,7 @@ bool listen_is_loopback(const struct listen_address *address)
 
 void listen_name(const struct listen_address *address, char to[LISTEN_NAME_BYTES])
 {
-    char text[INET6_ADDRSTRLEN] = "?";
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address->address;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->address;
-    bool old = address->address.ss_family == AF_INET;
-    inet_ntop(old ? AF_INET : AF_INET6, old ? (const void *)&v4->sin_addr : &v6->sin6_addr, text, sizeof text);
-    snprintf(to, LISTEN_NAME_BYTES, old ? "%s:%u" : "[%s]:%u", text, ntohs(old ? v4->sin_port : v6->sin6_port));
+    host_port_name(&address->address, to);
 }
 
 /* ---- sockets ----------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #ifndef BRIDGE_LISTEN_H
 #define BRIDGE_LISTEN_H
 
+#include "base/host_port.h"
 #include "base/problem.h"
 
 #include <stdbool.h>
@@ -15,8 +16,8 @@
 
 enum {
     LISTEN_ADDRESSES_MAX = 32,
-    LISTEN_HOST_BYTES = 256,
-    LISTEN_NAME_BYTES = 64 /* "[ADDRESS]:PORT" */
+    LISTEN_HOST_BYTES = HOST_PORT_HOST_BYTES,
+    LISTEN_NAME_BYTES = HOST_PORT_NAME_BYTES
 };
 
 struct listen_address {

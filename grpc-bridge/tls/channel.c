@@ -1,8 +1,6 @@
 /* tls/channel.c  SPDX-License-Identifier: Apache-2.0 */
 #include "tls/channel.h"
 
-#include "tls/identity.h"
-
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdio.h>
@@ -14,7 +12,7 @@ enum { LATE_MESSAGES_MAX = 100 };
 
 struct channel {
     SSL *ssl;
-    struct identity *identity;
+    uint64_t generation;
     bool established, failed;
     unsigned late_messages; /* of the handshake protocol, after the handshake */
     char reason[128];
@@ -36,24 +34,18 @@ static void count_late_messages(int written, int version, int type, const void *
         SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
 }
 
-struct channel *channel_accept(struct credentials *credentials, int fd)
+struct channel *channel_over(SSL *ssl, int fd, uint64_t generation)
 {
-    struct channel *channel = calloc(1, sizeof *channel);
-    if (!channel)
-        return NULL;
-    rcu_lock();
-    channel->identity = credentials_identity(credentials);
-    identity_take(channel->identity);
-    rcu_unlock();
+    struct channel *channel = ssl ? calloc(1, sizeof *channel) : NULL;
     ERR_clear_error();
-    channel->ssl = SSL_new(channel->identity->context);
-    if (!channel->ssl || SSL_set_fd(channel->ssl, fd) != 1) {
-        channel_free(channel);
+    if (!channel || SSL_set_fd(ssl, fd) != 1) {
+        SSL_free(ssl);
+        free(channel);
         return NULL;
     }
-    SSL_set_accept_state(channel->ssl);
-    SSL_set_msg_callback(channel->ssl, count_late_messages);
-    SSL_set_msg_callback_arg(channel->ssl, channel);
+    *channel = (struct channel){.ssl = ssl, .generation = generation};
+    SSL_set_msg_callback(ssl, count_late_messages);
+    SSL_set_msg_callback_arg(ssl, channel);
     return channel;
 }
 
@@ -62,7 +54,6 @@ void channel_free(struct channel *channel)
     if (!channel)
         return;
     SSL_free(channel->ssl);
-    identity_release(channel->identity);
     free(channel);
 }
 
@@ -88,7 +79,8 @@ static enum channel_result fail_protocol(struct channel *channel)
     unsigned long error = ERR_peek_error();
     long verify = SSL_get_verify_result(channel->ssl);
     if (ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED && verify != X509_V_OK)
-        return fail(channel, "the client's certificate: ", X509_verify_cert_error_string(verify));
+        return fail(channel, SSL_is_server(channel->ssl) ? "the client's certificate: " : "the server's certificate: ",
+                    X509_verify_cert_error_string(verify));
     return fail(channel, "", ERR_reason_error_string(error));
 }
 
@@ -114,7 +106,8 @@ static enum channel_result check_protocol(struct channel *channel)
     unsigned length;
     SSL_get0_alpn_selected(channel->ssl, &name, &length);
     if (length != 2 || memcmp(name, "h2", 2) != 0)
-        return fail(channel, "", "the client did not ask for h2 by ALPN");
+        return fail(channel, SSL_is_server(channel->ssl) ? "the client did not ask for" : "the server did not choose",
+                    " h2 by ALPN");
     channel->established = true;
     return CHANNEL_OK;
 }
@@ -154,6 +147,6 @@ void channel_shutdown(struct channel *channel)
     ERR_clear_error();
 }
 
-uint64_t channel_generation(const struct channel *channel) { return channel->identity->generation; }
+uint64_t channel_generation(const struct channel *channel) { return channel->generation; }
 
 const char *channel_reason(const struct channel *channel) { return channel->reason; }

@@ -1,5 +1,5 @@
 /**
- * @file tls/channel.h  One connection's TLS over a non-blocking socket.  One thread's.  The process ignores SIGPIPE.
+ * @file tls/channel.h  One connection's TLS over a non-blocking socket.  One thread's, where SIGPIPE is ignored or blocked.
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef TLS_CHANNEL_H
@@ -7,6 +7,7 @@
 
 #include "tls/credentials.h"
 
+#include <openssl/ssl.h>
 #include <stddef.h>
 
 struct channel;
@@ -21,9 +22,14 @@ enum channel_result {
 
 /** Server side, with the credentials in force; the socket stays the caller's.  NULL: no memory. */
 struct channel *channel_accept(struct credentials *credentials, int fd);
+
+/** Either side: over an SSL that is set to accept or to connect, and becomes the channel's, also on failure.  NULL: it was
+ *  NULL, or no memory. */
+struct channel *channel_over(SSL *ssl, int fd, uint64_t generation);
+
 void channel_free(struct channel *channel);
 
-/** OK only when ALPN chose h2 and, unless no_auth, the client's certificate was verified. */
+/** OK only when ALPN chose h2 and the peer's certificate was verified (at the server: unless no_auth). */
 enum channel_result channel_handshake(struct channel *channel);
 
 /** *got bytes, at least one, on OK.  Call until WANT_READ: bytes held inside never make the socket readable. */
@@ -35,7 +41,7 @@ enum channel_result channel_write(struct channel *channel, const void *from, siz
 /** Tell the peer that no more is written, as far as that goes without waiting. */
 void channel_shutdown(struct channel *channel);
 
-/** Of the credentials it was accepted with. */
+/** Of the credentials it was made with. */
 uint64_t channel_generation(const struct channel *channel);
 
 /** Why the last call failed, one line for the log. */

@@ -129,7 +129,7 @@ struct identity *identity_load(const struct credential_files *files, bool no_aut
         return NULL;
     struct material material = {0};
     struct identity *identity = calloc(1, sizeof *identity);
-    bool ok = identity ? material_load(files, &material, problem) : problem_memory(problem);
+    bool ok = identity ? material_load(files, MATERIAL_FOR_SERVER, &material, problem) : problem_memory(problem);
     if (identity)
         atomic_init(&identity->references, 1);
     if (ok)

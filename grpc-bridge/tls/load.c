@@ -199,7 +199,8 @@ static bool check_trusted(const struct credential_file *file, const STACK_OF(X50
     return true;
 }
 
-static bool check(const struct credential_files *files, const struct material *material, struct problem *problem)
+static bool check(const struct credential_files *files, enum material_use use, const struct material *material,
+                  struct problem *problem)
 {
     const char *path = files->cert.path, *key_path = files->key.path ? files->key.path : path;
     X509 *own = sk_X509_value(material->chain, 0);
@@ -208,18 +209,21 @@ static bool check(const struct credential_files *files, const struct material *m
         return problem_set(problem, "%s: the private key is not that of the certificate in %s; replace both together",
                            key_path, path);
     return check_time(path, own, problem) &&
-           check_purpose(path, own, X509_PURPOSE_SSL_SERVER, "server", problem) &&
-           (!combined || check_purpose(path, own, X509_PURPOSE_SSL_CLIENT, "client", problem)) &&
+           ((!combined && use == MATERIAL_FOR_CLIENT) ||
+            check_purpose(path, own, X509_PURPOSE_SSL_SERVER, "server", problem)) &&
+           ((!combined && use == MATERIAL_FOR_SERVER) ||
+            check_purpose(path, own, X509_PURPOSE_SSL_CLIENT, "client", problem)) &&
            check_trusted(combined ? &files->cert : &files->ca, material->trusted, problem);
 }
 
-bool material_load(const struct credential_files *files, struct material *out, struct problem *problem)
+bool material_load(const struct credential_files *files, enum material_use use, struct material *out,
+                   struct problem *problem)
 {
     *out = (struct material){.chain = sk_X509_new_null(), .trusted = sk_X509_new_null()};
     if (!out->chain || !out->trusted)
         return problem_memory(problem);
     bool ok = (files->ca.path ? read_separate(files, out, problem) : read_combined(files, out, problem)) &&
-              check(files, out, problem);
+              check(files, use, out, problem);
     ERR_clear_error();
     return ok;
 }

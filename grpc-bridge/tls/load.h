@@ -11,13 +11,16 @@
 
 /** Zeroed at first; material_free() also after a failure. */
 struct material {
-    STACK_OF(X509) *chain;   /* served, our own certificate first */
-    STACK_OF(X509) *trusted; /* who may have signed a client's certificate */
+    STACK_OF(X509) *chain;   /* shown, our own certificate first */
+    STACK_OF(X509) *trusted; /* who may have signed a peer's certificate */
     EVP_PKEY *key;
 };
 
+enum material_use { MATERIAL_FOR_SERVER, MATERIAL_FOR_CLIENT };
+
 /** Take them from files that files_check() let pass, and see that they can do what they are for, today. */
-bool material_load(const struct credential_files *files, struct material *out, struct problem *problem);
+bool material_load(const struct credential_files *files, enum material_use use, struct material *out,
+                   struct problem *problem);
 void material_free(struct material *material);
 
 /** As "until 2076-11-24"; at least 32 bytes. */

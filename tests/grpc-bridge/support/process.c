@@ -153,8 +153,6 @@ static bool start_once(struct bridge_process *bridge, const struct bridge_option
 {
     struct sockaddr_un address;
     int notify = notify_open(bridge, &address);
-    bridge->port = free_port();
-    bridge->metrics_port = free_port();
     bridge->pid = fork();
     REQUIRE(bridge->pid >= 0, "fork: %s", strerror(errno));
     if (bridge->pid == 0)
@@ -169,15 +167,36 @@ void bridge_start(struct bridge_process *bridge, const struct bridge_options *op
     test_instance();
     *bridge = (struct bridge_process){0};
     make_directory(bridge);
-    unsigned tries = 1;
-    while (!start_once(bridge, options)) { /* another process may have taken one of the ports in between */
+    unsigned tries = 0;
+    do { /* another process may have taken one of the ports in between */
         if (tries++ == STARTS_MAX) {
             bridge_log_show(bridge);
             fail("the bridge does not start: %s", BRIDGE_PROGRAM);
         }
+        bridge->port = free_port();
+        bridge->metrics_port = free_port();
+    } while (!start_once(bridge, options));
+    running = bridge;
+    read_token(bridge);
+}
+
+void bridge_start_again(struct bridge_process *bridge, const struct bridge_options *options)
+{
+    bridge->metrics_port = free_port();
+    if (!start_once(bridge, options)) {
+        bridge_log_show(bridge);
+        fail("the bridge does not start again at port %u", bridge->port);
     }
     running = bridge;
     read_token(bridge);
+}
+
+void bridge_kill(struct bridge_process *bridge)
+{
+    bridge_alive(bridge);
+    running = NULL;
+    kill(bridge->pid, SIGKILL);
+    REQUIRE(waitpid(bridge->pid, NULL, 0) == bridge->pid, "waitpid: %s", strerror(errno));
 }
 
 void bridge_alive(const struct bridge_process *bridge)

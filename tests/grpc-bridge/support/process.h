@@ -24,6 +24,10 @@ struct bridge_options {
 void bridge_start(struct bridge_process *bridge, const struct bridge_options *options);
 /** SIGTERM, and its end with status 0. */
 void bridge_stop(struct bridge_process *bridge);
+/** SIGKILL. */
+void bridge_kill(struct bridge_process *bridge);
+/** After one of these: at the same port and with the same files. */
+void bridge_start_again(struct bridge_process *bridge, const struct bridge_options *options);
 /** Fails the test if it ended. */
 void bridge_alive(const struct bridge_process *bridge);
 

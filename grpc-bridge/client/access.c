@@ -1,0 +1,211 @@
+/* client/access.c: grpc-wire 2, from the client's side.  SPDX-License-Identifier: Apache-2.0 */
+#include "client/access.h"
+
+#include "client/address.h"
+#include "tls/files.h"
+#include "tls/load.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+enum {
+    CHAIN_DEPTH_MAX = 4,
+    PEER_CHAIN_MAX_BYTES = 100 * 1024
+};
+
+static const unsigned char PROTOCOLS[] = {2, 'h', '2'};
+static const char SCHEME[] = "Bearer ";
+
+static void read_files(const struct access_options *options, struct credential_files *files)
+{
+    const struct credentials_options paths = {.cert_path = options->cert_file,
+                                              .ca_path = options->ca_file,
+                                              .key_path = options->key_file,
+                                              .token_path = options->token ? NULL : options->token_file};
+    files_read(&paths, files);
+}
+
+static bool is_missing(const struct credential_file *file)
+{
+    return file->path && (file->error == ENOENT || file->error == ENOTDIR);
+}
+
+/* ---- the token --------------------------------------------------------------------------------------------------- */
+
+bool access_token_is_valid(const char *token, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (token[i] < 0x21 || token[i] > 0x7e)
+            return false;
+    return length > 0 && length <= ACCESS_TOKEN_MAX_BYTES;
+}
+
+static int take_token(const struct access_options *options, const struct credential_file *file, struct access *out,
+                      struct failure *failure)
+{
+    const char *token = options->token ? options->token : file->bytes;
+    size_t length = options->token ? strlen(token) : file->length;
+    if (!options->token && length > 0 && token[length - 1] == '\n')
+        length--;
+    if (!access_token_is_valid(token, length))
+        return failure_set(failure, CFGS_ERR_CREDENTIALS,
+                           "%s: a token is one line of at most %d visible ASCII characters; take the core's file",
+                           options->token ? "the token" : file->path, ACCESS_TOKEN_MAX_BYTES);
+    out->authorization = OPENSSL_zalloc(sizeof SCHEME + length);
+    if (!out->authorization)
+        return failure_memory(failure);
+    memcpy(out->authorization, SCHEME, sizeof SCHEME - 1);
+    memcpy(out->authorization + sizeof SCHEME - 1, token, length);
+    return CFGS_OK;
+}
+
+/* ---- TLS --------------------------------------------------------------------------------------------------------- */
+
+/* As at the server: no renegotiation, compression or resumption; RFC 9113 bans what is not ECDHE with an AEAD. */
+static bool set_protocol(SSL_CTX *context)
+{
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
+                                     SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_max_cert_list(context, PEER_CHAIN_MAX_BYTES);
+    return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
+           SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384") == 1 &&
+           SSL_CTX_set_alpn_protos(context, PROTOCOLS, sizeof PROTOCOLS) == 0;
+}
+
+static bool set_certificate(SSL_CTX *context, const struct material *material)
+{
+    if (SSL_CTX_use_certificate(context, sk_X509_value(material->chain, 0)) != 1 ||
+        SSL_CTX_use_PrivateKey(context, material->key) != 1)
+        return false;
+    for (int i = 1; i < sk_X509_num(material->chain); i++)
+        if (SSL_CTX_add1_chain_cert(context, sk_X509_value(material->chain, i)) != 1)
+            return false;
+    return true;
+}
+
+/* A certificate in the file is trusted as it stands, also one that another CA signed, as the other agents see it. */
+static bool set_trust(SSL_CTX *context, const STACK_OF(X509) *trusted)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(context);
+    for (int i = 0; i < sk_X509_num(trusted); i++)
+        if (X509_STORE_add_cert(store, sk_X509_value(trusted, i)) != 1)
+            return false;
+    SSL_CTX_set_verify_depth(context, CHAIN_DEPTH_MAX);
+    return X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1;
+}
+
+/* CFGS_VERIFY_PINNED: the server shows the certificate that we show.  That it has the key, the handshake proves. */
+static int compare_with_ours(X509_STORE_CTX *verified, void *unused)
+{
+    (void)unused;
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(verified, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const X509 *ours = ssl ? SSL_get_certificate(ssl) : NULL, *theirs = X509_STORE_CTX_get0_cert(verified);
+    if (ours && theirs && X509_cmp(ours, theirs) == 0)
+        return 1;
+    X509_STORE_CTX_set_error(verified, X509_V_ERR_CERT_REJECTED);
+    return 0;
+}
+
+static int make_context(const struct access_options *options, const struct material *material, struct access *out,
+                        struct failure *failure)
+{
+    ERR_clear_error();
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (!context || !set_protocol(context) || !set_certificate(context, material) ||
+        !set_trust(context, material->trusted)) {
+        failure_set(failure, CFGS_ERR_CREDENTIALS, "%s: TLS cannot be set up with this certificate: %s",
+                    options->cert_file, ERR_reason_error_string(ERR_peek_error()));
+        ERR_clear_error();
+        SSL_CTX_free(context);
+        return failure->code;
+    }
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    if (options->verify == CFGS_VERIFY_PINNED)
+        SSL_CTX_set_cert_verify_callback(context, compare_with_ours, NULL);
+    out->context = context;
+    return CFGS_OK;
+}
+
+/* An IP address is never sent as a name (RFC 6066); the subject's common name does not count as one (RFC 9525). */
+static bool set_name(SSL *ssl, const char *name)
+{
+    X509_VERIFY_PARAM *wanted = SSL_get0_param(ssl);
+    char host[HOST_PORT_HOST_BYTES];
+    snprintf(host, sizeof host, "%s", name);
+    if (address_is_numeric(host)) {
+        host[strcspn(host, "%")] = '\0';
+        return X509_VERIFY_PARAM_set1_ip_asc(wanted, host) == 1;
+    }
+    size_t length = strlen(host);
+    if (length > 1 && host[length - 1] == '.')
+        host[length - 1] = '\0';
+    X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    return X509_VERIFY_PARAM_set1_host(wanted, host, 0) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
+SSL *access_ssl(const struct access *access, const struct access_options *options)
+{
+    ERR_clear_error();
+    SSL *ssl = SSL_new(access->context);
+    if (ssl && set_name(ssl, options->name)) {
+        SSL_set_connect_state(ssl);
+        return ssl;
+    }
+    ERR_clear_error();
+    SSL_free(ssl);
+    return NULL;
+}
+
+/* ---- both -------------------------------------------------------------------------------------------------------- */
+
+static int take_material(const struct access_options *options, const struct credential_files *files,
+                         struct access *out, struct failure *failure)
+{
+    struct problem problem;
+    struct material material = {0};
+    int error = CFGS_OK;
+    if (!files_check(files, &problem) || !material_load(files, MATERIAL_FOR_CLIENT, &material, &problem))
+        error = failure_set(failure, CFGS_ERR_CREDENTIALS, "%.400s", problem.text);
+    else
+        error = make_context(options, &material, out, failure);
+    material_free(&material);
+    return error;
+}
+
+int access_load(const struct access_options *options, struct access *out, bool *missing, struct failure *failure)
+{
+    struct credential_files files;
+    *out = (struct access){0};
+    read_files(options, &files);
+    *missing = is_missing(&files.cert) || is_missing(&files.ca) || is_missing(&files.key) || is_missing(&files.token);
+    int error = take_material(options, &files, out, failure);
+    if (error == CFGS_OK)
+        error = take_token(options, &files.token, out, failure);
+    files_free(&files);
+    if (error != CFGS_OK)
+        access_free(out);
+    return error;
+}
+
+void access_free(struct access *access)
+{
+    SSL_CTX_free(access->context);
+    if (access->authorization)
+        OPENSSL_clear_free(access->authorization, strlen(access->authorization));
+    *access = (struct access){0};
+}
+
+bool access_digest(const struct access_options *options, unsigned char out[SHA256_DIGEST_LENGTH])
+{
+    struct credential_files files;
+    read_files(options, &files);
+    bool known = files_digest(&files, out);
+    files_free(&files);
+    return known;
+}
