@@ -328,6 +328,8 @@ class Connection:
                     rest = rest[sent:]
                 except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
                     self.wait(select.POLLOUT)
+                except OSError as error:  # the client has closed it
+                    raise Gone from error
 
     def receive(self):
         while not self.silent:

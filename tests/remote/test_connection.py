@@ -19,11 +19,18 @@ MIB = 1 << 20
 class Addresses(Case):
     def test_an_address_that_is_none_is_refused_with_its_text(self):
         for address in ("host", "host:", ":5001", "host:0", "host:65536", "host:http", "::1:5001", "[::1]", "[::1:5001",
-                        "[host]:5001", "ho st:5001", "host:5001 ", "shm:a/b", "shm:"):
+                        "ho st:5001", "host:5001 ", "a/b:5001"):
             with self.subTest(address=address):
                 opened = self.watch(address=address).find("open")
                 self.assertEqual(opened["error"], "INVALID")
-                self.assertIn(address, opened["detail"]["message"])
+                self.assertIn("'%s'" % address, opened["detail"]["message"])
+
+    def test_an_instance_that_is_none_is_refused_with_its_name(self):
+        for instance in ("a/b", ""):
+            with self.subTest(instance=instance):
+                opened = self.watch(address="shm:" + instance).find("open")
+                self.assertEqual(opened["error"], "INVALID")
+                self.assertIn("'%s'" % instance, opened["detail"]["message"])
 
     def test_options_that_contradict_each_other_are_refused(self):
         for options, word in (({"ca": "/x"}, "key_file"), ({"key": "/x"}, "ca_file"),
@@ -96,7 +103,7 @@ class Certificates(Case):
         return self.serve(identity)
 
     def test_another_name_is_refused_and_named(self):
-        self.refused(self.other("named", names="DNS:other.example"), "127.0.0.1", "name")
+        self.refused(self.other("named", names="DNS:other.example"), "127.0.0.1", "mismatch")
 
     def test_another_name_will_do_if_the_certificate_is_pinned(self):
         server = self.other("named", names="DNS:other.example")
@@ -108,7 +115,7 @@ class Certificates(Case):
         self.assertTrue(server.registrations[0][":authority"].startswith("other.example"))
 
     def test_an_address_is_checked_against_addresses_only(self):
-        self.refused(self.other("texts", names="DNS:127.0.0.1"), "127.0.0.1")
+        self.refused(self.other("texts", names="DNS:127.0.0.1"), "127.0.0.1", "mismatch")
 
     def test_another_ca_is_refused(self):
         self.refused(self.serve(Identity(self.folder, "stranger"), client_ca=self.identity), "certificate")
@@ -121,10 +128,14 @@ class Certificates(Case):
         self.refused(self.serve(leaf, client_ca=self.identity), "pinned", verify="pinned")
 
     def test_an_expired_certificate_is_refused(self):
-        self.refused(self.other("old", days=-1), "expired")
+        old = Identity(self.folder, "server", days=-1, signed_by=self.identity)
+        self.refused(self.serve(old, client_ca=self.identity), "expired")
+
+    def test_an_expired_certificate_of_ones_own_is_refused_before_anybody_sees_it(self):
+        self.refused(self.other("old", days=-1), "expired", self.cert, error="CREDENTIALS")
 
     def test_an_expired_certificate_will_do_if_it_is_pinned(self):
-        # The server would refuse ours for the same reason.
+        # A real server would refuse ours for the same reason.
         server = self.other("old", days=-1)
         server.context.verify_mode = 0
         self.watch(address=server.address, verify="pinned").until_streaming(1)
@@ -142,7 +153,7 @@ class Certificates(Case):
         self.refused(self.serve(alpn=("http/1.1",)), error="TLS")
 
     def test_a_server_that_does_not_take_our_certificate(self):
-        watch = self.refused(self.serve(client_ca=Identity(self.folder, "stranger")), "certificate")
+        watch = self.refused(self.serve(client_ca=Identity(self.folder, "stranger")), "alert", "unknown ca")
         self.assertEqual(watch.status()["counters"]["connects"], 0)
 
     def test_a_server_without_tls_is_told_apart(self):
@@ -155,11 +166,11 @@ class Certificates(Case):
 
     def test_a_server_that_is_silent_in_the_handshake(self):
         self.server.on_connect.play([silence()])
-        self.refused(self.server, "handshake", error="UNREACHABLE", connect_timeout=200)
+        self.refused(self.server, "TLS", "200 ms", error="UNREACHABLE", connect_timeout=200)
 
     def test_a_server_that_is_silent_after_the_handshake(self):
         self.server.on_connect.play([handshake(), silence()])
-        watch = self.refused(self.server, "settings", error="UNREACHABLE", connect_timeout=300)
+        watch = self.refused(self.server, "HTTP/2", "300 ms", error="UNREACHABLE", connect_timeout=300)
         self.assertEqual(watch.status()["counters"]["connects"], 0)
 
     def test_a_server_that_speaks_something_else_inside_tls(self):
@@ -208,8 +219,10 @@ class Credentials(Case):
                 right = read(path)
                 write(path, content)
                 watch = self.watch()
-                self.assert_told(watch.until_error("CREDENTIALS"), "CREDENTIALS", [path], state="credentials")
+                now = watch.until_error("CREDENTIALS")
                 write(path, right)
+                self.assert_told(now, "CREDENTIALS", [path])
+                self.assertIn(now["state"], ("waiting", "credentials"))
                 watch.until_streaming(1)
                 watch.end()
 
@@ -356,7 +369,7 @@ class Registering(Case):
                 watch.end()
 
     def test_a_registration_that_is_never_answered_runs_into_its_time(self):
-        self.refused(never(), error="UNREACHABLE", words=["register"], call_timeout=150)
+        self.refused(never(), error="UNREACHABLE", words=["registration", "150 ms"], call_timeout=150)
 
     def test_a_connection_that_is_closed_in_a_registration(self):
         self.refused(close(), error="UNREACHABLE")
