@@ -452,6 +452,12 @@ class Endings(Case):
                             lambda number: wire.frame(wire.CONTINUATION, wire.END_HEADERS, number, pieces[-1])),
                      error="PROTOCOL", words=["headers", "64 KiB"])
 
+    def test_interim_answers_are_passed_over(self):
+        interim = wire.header_block([(":status", "103"), ("link", "x")])
+        self.server.on_stream.play([frames(lambda number: wire.frame(wire.HEADERS, wire.END_HEADERS, number, interim) * 3),
+                                    subscribed(), snapshot(1, GOOD)])
+        self.streaming()
+
     def test_an_encoding_that_is_not_known(self):
         self.refused(headers(("grpc-encoding", "gzip")), message(wire.snapshot(1, GOOD), flag=1), error="PROTOCOL",
                      words=["compress"])
@@ -490,6 +496,33 @@ class Dead(Case):
         self.assert_told(watch.until_error("UNREACHABLE"), "UNREACHABLE", ["ping"])
         self.assertEqual(watch.state(), GOOD)
         self.assert_mends(watch)
+
+    def test_a_server_that_answers_pings_and_never_the_request_is_left(self):
+        self.server.on_stream.play([never()], [subscribed(), snapshot(1, GOOD)])
+        watch = self.watch(call_timeout=200, keepalive=50)
+        self.assert_told(watch.until_error("UNREACHABLE"), "UNREACHABLE", ["200 ms"])
+        watch.until_streaming(1)
+
+    def test_a_server_that_answers_pings_and_stops_amid_a_message_is_left(self):
+        self.server.on_stream.play([subscribed(), snapshot(1, GOOD)], [subscribed()])
+        watch = self.streaming(call_timeout=200, keepalive=50)
+        first = self.server.stream()
+        first.do(message(b"half", length=8))
+        self.assert_told(watch.until_error("UNREACHABLE"), "UNREACHABLE", ["middle of a message"])
+        self.assertEqual(watch.state(), GOOD)
+        eventually("the end of the stream", lambda: not first.open)
+        self.assert_mends(watch)
+
+    def test_a_message_that_comes_slowly_is_awaited(self):
+        watch = self.streaming(call_timeout=1000)
+        whole = wire.message(wire.update(2, wire.setting("site", "x" * 2000)))
+        stream = self.server.stream()
+        for at in range(0, len(whole), 100):
+            before = watch.status()["counters"]["bytes"]
+            stream.do(raw(whole[at:at + 100]))
+            watch.until("the bytes", lambda one, before=before: one["counters"]["bytes"] > before)
+        watch.until_streaming(2)
+        self.assertEqual(len(self.server.streams), 1)
 
     def test_updates_are_a_sign_of_life_and_spare_pings(self):
         watch = self.streaming(keepalive=10000)
@@ -569,6 +602,15 @@ class Floods(Case):
         self.assertEqual(watch.state(), GOOD)
         thread.join()
         self.assert_mends(watch)
+
+    def test_padding_gives_its_part_of_the_windows_back(self):
+        """40 MiB of it: five times the connection's window."""
+        watch = self.streaming()
+        body = wire.message(wire.update(2, wire.setting("site", "x" * 160000)))
+        stream = self.server.stream()
+        for at in range(len(body)):
+            stream.padded(body[at:at + 1])
+        watch.until_streaming(2)
 
     def test_data_for_streams_that_are_not(self):
         self.survives(*[lambda number: wire.frame(wire.DATA, 0, number + 100, b"x")] * 10, ends=True)
