@@ -15,6 +15,7 @@ from server import PATIENCE, Server, eventually, snapshot, subscribed
 
 WATCH = os.environ["WATCH"]
 TOKEN = "0123456789abcdef" * 4
+SANITIZED = bool(os.environ.get("SANITIZER"))  # its memory is not the program's
 PRCTL = ctypes.CDLL(None).prctl
 PR_SET_PDEATHSIG = 1
 
@@ -187,6 +188,10 @@ class Case(unittest.TestCase):
         attempts = getattr(self.server, what)[first:count]
         for number, (one, other) in enumerate(zip(attempts, attempts[1:])):
             self.assertGreaterEqual(other.time - one.time, least_pause(number), number)
+
+    def assert_memory(self, kb, limit_kb):
+        if not SANITIZED:
+            self.assertLess(kb, limit_kb)
 
     def assert_words(self, words, text):
         for word in words:

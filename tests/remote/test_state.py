@@ -184,11 +184,11 @@ class Large(Case):
         return watch
 
     def test_a_snapshot_of_33_mib(self):
-        self.assertLess(self.taken(33).usage()["peak_kb"], self.limit_kb(self.FIRST, 33))
+        self.assert_memory(self.taken(33).usage()["peak_kb"], self.limit_kb(self.FIRST, 33))
 
     def test_a_snapshot_of_100_mib(self):
         watch = self.taken(100)
-        self.assertLess(watch.usage()["peak_kb"], self.limit_kb(self.FIRST, 100))
+        self.assert_memory(watch.usage()["peak_kb"], self.limit_kb(self.FIRST, 100))
         self.server.stream().do(update(2, "large.7", "small"))
         watch.find("update", lambda one: one["sequence"] == 2)
 
@@ -200,8 +200,8 @@ class Large(Case):
             self.server.stream().do(snapshot(sequence, {"large.%d" % i: letter * MIB for i in range(33)}))
             watch.until_streaming(sequence)
             used.append(watch.usage())
-        self.assertLess(used[-1]["peak_kb"], self.limit_kb(self.LATER, 33))
-        self.assertLess(used[-1]["rss_kb"], used[1]["rss_kb"] + self.limit_kb(1, 33))
+        self.assert_memory(used[-1]["peak_kb"], self.limit_kb(self.LATER, 33))
+        self.assert_memory(used[-1]["rss_kb"], used[1]["rss_kb"] + self.limit_kb(1, 33))
 
     def test_many_settings(self):
         state = {"key.%d" % i: i for i in range(50000)}
@@ -228,7 +228,7 @@ class Again(Case):
         late = after(1100)
         self.assertEqual(late["threads"], early["threads"])
         self.assertLessEqual(late["fds"], early["fds"] + 2)  # the next connection's socket may be open or not
-        self.assertLess(late["rss_kb"], early["rss_kb"] + 4096)
+        self.assert_memory(late["rss_kb"], early["rss_kb"] + 4096)
         self.assertEqual(watch.state(), GOOD)
 
     def test_a_thousand_resyncs_with_another_state_leave_nothing_behind(self):
@@ -239,7 +239,7 @@ class Again(Case):
         late = watch.usage()
         self.assertEqual(late["threads"], early["threads"])
         self.assertLessEqual(late["fds"], early["fds"] + 2)
-        self.assertLess(late["rss_kb"], early["rss_kb"] + 8192)
+        self.assert_memory(late["rss_kb"], early["rss_kb"] + 8192)
 
 
 if __name__ == "__main__":
