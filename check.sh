@@ -11,7 +11,7 @@ cd "$(dirname "$0")"
 packages=(build-essential cmake ninja-build pkg-config g++ python3 libyaml-dev libjansson-dev libprotobuf-c-dev
           protobuf-c-compiler protobuf-compiler libxxhash-dev libcriterion-dev liblmdb-dev spin
           libprotobuf-dev libnghttp2-dev libssl-dev liburcu-dev libmicrohttpd-dev
-          python3-grpcio python3-protobuf libgrpc++-dev protobuf-compiler-grpc
+          python3-grpcio python3-hpack python3-protobuf libgrpc++-dev protobuf-compiler-grpc
           mandoc mmdebstrap openssl iproute2 zsh)
 presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(release asan tsan)

@@ -169,8 +169,9 @@ static int take_material(const struct access_options *options, const struct cred
 {
     struct problem problem;
     struct material material = {0};
+    enum material_use use = options->verify == CFGS_VERIFY_PINNED ? MATERIAL_FOR_PINNING : MATERIAL_FOR_CLIENT;
     int error = CFGS_OK;
-    if (!files_check(files, &problem) || !material_load(files, MATERIAL_FOR_CLIENT, &material, &problem))
+    if (!files_check(files, &problem) || !material_load(files, use, &material, &problem))
         error = failure_set(failure, CFGS_ERR_CREDENTIALS, "%.400s", problem.text);
     else
         error = make_context(options, &material, out, failure);

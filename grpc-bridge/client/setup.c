@@ -37,6 +37,25 @@ static int no_memory(const cfgs_remote_options *options)
 
 /* ---- where ------------------------------------------------------------------------------------------------------- */
 
+/* What could not stand in a header, or be asked of a resolver. */
+static bool is_host(const char *host)
+{
+    for (; *host; host++)
+        if ((unsigned char)*host <= 0x20 || *host == 0x7f || *host == '/')
+            return false;
+    return true;
+}
+
+/* The server is spoken to by the name it is to have. */
+static bool set_authority(struct setup *setup, const char *server_name)
+{
+    if (!server_name)
+        setup->authority = strdup(setup->address);
+    else if (asprintf(&setup->authority, strchr(server_name, ':') ? "[%s]:%s" : "%s:%s", server_name, setup->port) < 0)
+        setup->authority = NULL; /* it says nothing of what it leaves there */
+    return setup->authority;
+}
+
 static int set_address(struct setup *setup, const cfgs_remote_options *options)
 {
     const char *text = options->address ? options->address : DEFAULT_ADDRESS;
@@ -46,11 +65,11 @@ static int set_address(struct setup *setup, const cfgs_remote_options *options)
     if (!address_parse(setup->address, setup->host, &setup->port))
         return INVALID(options, "address: '%.300s' is not HOST:PORT, such as localhost:5001, 192.0.2.1:5001 or "
                                 "[2001:db8::1]:5001, nor shm:INSTANCE", text);
-    for (const char *c = setup->host; *c; c++)
-        if (*c <= 0x20 || *c == 0x7f || *c == '/')
-            return INVALID(options, "address: there is no host of that name");
-    setup->authority = strdup(setup->address);
-    if (!setup->authority)
+    if (!is_host(setup->host))
+        return INVALID(options, "address: '%.300s' names no host that could be", text);
+    if (options->server_name && !is_host(options->server_name))
+        return INVALID(options, "server_name: '%.300s' is no name of a host", options->server_name);
+    if (!set_authority(setup, options->server_name))
         return no_memory(options);
     char *scope = strchr(setup->authority, '%'), *end = strrchr(setup->authority, ']');
     if (scope && end && scope < end) /* it means something on this host only */
@@ -110,9 +129,12 @@ static int set_access(struct setup *setup, const cfgs_remote_options *options)
 
 /* ---- who we are -------------------------------------------------------------------------------------------------- */
 
+/* A core refuses a blank name, which no further attempt could mend. */
 static int set_label(const cfgs_remote_options *options, const char *name, const char *from, char to[SETUP_LABEL_BYTES])
 {
     size_t length = strlen(from);
+    if (length && strspn(from, " ") == length)
+        return INVALID(options, "%s: it is blank", name);
     if (!length || length >= SETUP_LABEL_BYTES)
         return INVALID(options, "%s: it must have 1 to %d bytes", name, SETUP_LABEL_BYTES - 1);
     for (size_t at = 0; at < length;) {

@@ -74,13 +74,19 @@ static enum channel_result closed(struct channel *channel)
     return CHANNEL_CLOSED;
 }
 
+/* "Rejected" is what a client sets that pins (client/access.c); nothing here rejects in OpenSSL's sense. */
+static const char *verify_reason(long verify)
+{
+    return verify == X509_V_ERR_CERT_REJECTED ? "it is not the one that is pinned" : X509_verify_cert_error_string(verify);
+}
+
 static enum channel_result fail_protocol(struct channel *channel)
 {
     unsigned long error = ERR_peek_error();
     long verify = SSL_get_verify_result(channel->ssl);
     if (ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED && verify != X509_V_OK)
         return fail(channel, SSL_is_server(channel->ssl) ? "the client's certificate: " : "the server's certificate: ",
-                    X509_verify_cert_error_string(verify));
+                    verify_reason(verify));
     return fail(channel, "", ERR_reason_error_string(error));
 }
 

@@ -208,8 +208,8 @@ static bool check(const struct credential_files *files, enum material_use use, c
     if (X509_check_private_key(own, material->key) != 1)
         return problem_set(problem, "%s: the private key is not that of the certificate in %s; replace both together",
                            key_path, path);
-    return check_time(path, own, problem) &&
-           ((!combined && use == MATERIAL_FOR_CLIENT) ||
+    return (use == MATERIAL_FOR_PINNING || check_time(path, own, problem)) &&
+           ((!combined && use != MATERIAL_FOR_SERVER) ||
             check_purpose(path, own, X509_PURPOSE_SSL_SERVER, "server", problem)) &&
            ((!combined && use == MATERIAL_FOR_SERVER) ||
             check_purpose(path, own, X509_PURPOSE_SSL_CLIENT, "client", problem)) &&

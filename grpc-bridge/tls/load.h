@@ -16,7 +16,11 @@ struct material {
     EVP_PKEY *key;
 };
 
-enum material_use { MATERIAL_FOR_SERVER, MATERIAL_FOR_CLIENT };
+enum material_use {
+    MATERIAL_FOR_SERVER,
+    MATERIAL_FOR_CLIENT,
+    MATERIAL_FOR_PINNING /* by a client: dates do not matter */
+};
 
 /** Take them from files that files_check() let pass, and see that they can do what they are for, today. */
 bool material_load(const struct credential_files *files, enum material_use use, struct material *out,

@@ -15,10 +15,12 @@ bool host_port_split(const char *text, char host[HOST_PORT_HOST_BYTES], const ch
     bool bracketed = text[0] == '[' && colon > text + 2 && colon[-1] == ']';
     const char *from = bracketed ? text + 1 : text, *to = bracketed ? colon - 1 : colon;
     size_t length = (size_t)(to - from);
-    if (!length || length >= HOST_PORT_HOST_BYTES || (!bracketed && memchr(from, ':', length)))
+    if (!length || length >= HOST_PORT_HOST_BYTES)
         return false;
     memcpy(host, from, length);
     host[length] = '\0';
+    if (!bracketed && strpbrk(host, ":[]"))
+        return false;
     *port = colon + 1;
     return true;
 }

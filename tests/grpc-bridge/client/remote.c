@@ -144,7 +144,8 @@ static void a_large_snapshot_comes_whole_and_a_too_large_one_is_refused(void)
     far_open(&far, &options);
     UNTIL(far_info(&far).counters.malformed > 1);
     cfgs_remote_info info = far_info(&far);
-    REQUIRE(info.error == CFGS_ERR_PROTOCOL && strstr(info.message, "the limit is 1048576") && info.counters.bytes < 40 << 20,
+    REQUIRE(info.error == CFGS_ERR_PROTOCOL && strstr(info.message, "the limit is 1048576") &&
+                info.counters.bytes < 40 << 20,
             "too large: %d %s, %llu bytes", info.error, info.message, (unsigned long long)info.counters.bytes);
     far_close(&far);
     for (unsigned i = 0; i < LARGE_SETTINGS; i++) {
