@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -226,13 +227,22 @@ void attachment_close(struct attachment *attachment)
     free(attachment);
 }
 
+/* If this fails (out of mappings), Linux leaves the old file mapped, which costs memory and nothing else. */
+static void map_zeros_over(void *base, size_t bytes)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+#ifdef __SANITIZE_THREAD__
+    /* ThreadSanitizer takes mmap() for a write of all bytes, and readers in the middle of a view for racing with it. */
+    (void)syscall(SYS_mmap, base, bytes, PROT_READ, flags, -1, 0);
+#else
+    (void)mmap(base, bytes, PROT_READ, flags, -1, 0);
+#endif
+}
+
 void attachment_retire(struct attachment *attachment)
 {
-    void *base = (void *)(uintptr_t)attachment->header;
-
     attachment->retired = true;
-    /* If this fails (out of mappings), Linux leaves the old file mapped, which costs memory and nothing else. */
-    (void)mmap(base, attachment->map_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    map_zeros_over((void *)(uintptr_t)attachment->header, attachment->map_bytes);
     close(attachment->fd);
     attachment->fd = -1;
 }
