@@ -71,6 +71,11 @@ void record_copy_out(const struct record *record, size_t at, size_t length, char
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
+static size_t exact_size(int64_t integer)
+{
+    return wire_varint_size(VALUE_TAG_INTEGER) + wire_varint_size((uint64_t)integer);
+}
+
 static size_t value_size(const cfgs_value *value)
 {
     switch (value->kind) {
@@ -78,6 +83,7 @@ static size_t value_size(const cfgs_value *value)
     case CFGS_KIND_BOOL:
         return 2;
     case CFGS_KIND_INT:
+        return 9 + (wire_int_is_rounded(value->as.integer) ? exact_size(value->as.integer) : 0);
     case CFGS_KIND_DOUBLE:
         return 9;
     default:
@@ -90,6 +96,12 @@ static char *put_number(char *to, double number)
     *to++ = (char)VALUE_TAG_NUMBER;
     memcpy(to, &number, 8);
     return to + 8;
+}
+
+/* For republishers, whose readers are to see the same integer as ours. */
+static char *put_exact(char *to, int64_t integer)
+{
+    return wire_put_varint(wire_put_varint(to, VALUE_TAG_INTEGER), (uint64_t)integer);
 }
 
 /* A google.protobuf.Value; *payload is where a text or message ended up. */
@@ -105,7 +117,8 @@ static char *put_value(char *to, const cfgs_value *value, char **payload)
         *to++ = value->kind == CFGS_KIND_BOOL && value->as.boolean;
         return to;
     case CFGS_KIND_INT:
-        return put_number(to, (double)value->as.integer);
+        to = put_number(to, (double)value->as.integer);
+        return wire_int_is_rounded(value->as.integer) ? put_exact(to, value->as.integer) : to;
     case CFGS_KIND_DOUBLE:
         return put_number(to, value->as.number);
     default:
