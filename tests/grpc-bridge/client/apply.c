@@ -204,7 +204,7 @@ Test(client_apply, mutated_messages_are_applied_whole_or_not_at_all)
     uint64_t random = 1;
     unsigned applied = 0;
     cr_assert_eq(apply_message(&apply, whole, sizeof whole - 1, &failure), CFGS_OK, "%s", failure.text);
-    for (unsigned round = 0; round < 20000; round++) {
+    for (unsigned round = 0; round < 2000; round++) {
         uint8_t message[sizeof whole - 1];
         memcpy(message, whole, sizeof message);
         for (unsigned i = 0; i < 1 + round % 3; i++) {
@@ -218,7 +218,7 @@ Test(client_apply, mutated_messages_are_applied_whole_or_not_at_all)
         else
             cr_assert_eq(cfgs_publisher_sequence(publisher), before, "a failure has published something");
     }
-    cr_expect(applied > 100 && applied < 19000, "%u of 20,000 were applied", applied);
+    cr_expect(applied > 10 && applied < 1900, "%u of 2,000 were applied", applied);
 }
 
 static uint64_t hooked;
