@@ -52,6 +52,9 @@ static void censor(const struct machine *machine, char *text)
     text_hide(text, machine->session, SESSION_SHOWN_BYTES);
     if (machine->access.authorization)
         text_hide(text, machine->access.authorization + SCHEME_BYTES, 0);
+    for (; *text; text++) /* names of files may hold anything, and it has to stay one line */
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
 }
 
 static void note_failure(struct machine *machine, const struct failure *failure)
@@ -339,14 +342,15 @@ static bool is_about_session(const struct failure *failure, const char *message)
 
 static void session_refused(struct machine *machine, struct failure *failure)
 {
-    bool fresh = machine->now - machine->session_ms < FRESH_SESSION_MS;
+    bool fresh = machine->now - machine->session_ms < FRESH_SESSION_MS, again = fresh && machine->refused_fresh;
+    machine->refused_fresh = fresh;
     failure->code = CFGS_ERR_SESSION;
     machine->info.counters.sessions_refused++;
     censor(machine, failure->text);
     report_line(&machine->report, REPORT_SESSION, CFGS_REMOTE_WARN, "dropping session %.*s: %s", SESSION_SHOWN_BYTES,
                 machine->session, failure->text);
     drop_session(machine);
-    if (fresh || machine->options.once || transport_is_leaving(machine->transport)) {
+    if (again || machine->options.once || transport_is_leaving(machine->transport)) {
         fail_at_peer(machine, failure);
         return;
     }

@@ -1,16 +1,11 @@
 /* client/path.c  SPDX-License-Identifier: Apache-2.0 */
 #include "client/path.h"
 
+#include "client/text.h"
+
 #include <stddef.h>
 
 enum { UUID_TEXT_BYTES = 36 };
-
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /* Stops at the text's end, which is no digit. */
 static bool parse_id(const char *text, uint8_t out[16])
@@ -18,7 +13,7 @@ static bool parse_id(const char *text, uint8_t out[16])
     size_t digit = 0;
     for (size_t i = 0; i < UUID_TEXT_BYTES; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        int value = dash ? 0 : hex(text[i]);
+        int value = dash ? 0 : text_hex(text[i]);
         if (value < 0 || (dash && text[i] != '-'))
             return false;
         if (dash)

@@ -174,6 +174,7 @@ int cfgs_remote_status(cfgs_remote *remote, cfgs_remote_info *info, size_t size)
         engine_info(remote->engine, &now);
     else
         describe_near(remote, &now);
+    memset(info, 0, size); /* of a newer caller's fields nothing is known */
     memcpy(info, &now, size < sizeof now ? size : sizeof now);
     return CFGS_OK;
 }

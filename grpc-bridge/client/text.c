@@ -8,12 +8,11 @@
 
 enum { DECODED_BYTES = 1024, HIDDEN_MIN_BYTES = 8 };
 
-static int hex(char c)
+int text_hex(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* What is no valid escape stands for itself: the text is for people, and senders have been seen to forget encoding. */
@@ -21,8 +20,8 @@ static size_t decode(const char *encoded, size_t length, char *to, size_t room)
 {
     size_t at = 0;
     for (size_t i = 0; i < length && at < room; i++) {
-        bool escape = encoded[i] == '%' && i + 2 < length && hex(encoded[i + 1]) >= 0 && hex(encoded[i + 2]) >= 0;
-        to[at++] = escape ? (char)(hex(encoded[i + 1]) << 4 | hex(encoded[i + 2])) : encoded[i];
+        bool escape = encoded[i] == '%' && i + 2 < length && text_hex(encoded[i + 1]) >= 0 && text_hex(encoded[i + 2]) >= 0;
+        to[at++] = escape ? (char)(text_hex(encoded[i + 1]) << 4 | text_hex(encoded[i + 2])) : encoded[i];
         i += escape ? 2 : 0;
     }
     return at;

@@ -7,6 +7,9 @@
 
 #include <stddef.h>
 
+/** The value of a hexadecimal digit, -1 of anything else. */
+int text_hex(char c);
+
 /** A grpc-message: percent-decoded as far as it can be, all that is not printable UTF-8 becomes '?'; cut at a character
  *  where there is no more room.  NUL-terminated. */
 void text_of_message(const char *encoded, size_t length, char *to, size_t size);

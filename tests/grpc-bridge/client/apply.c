@@ -195,6 +195,32 @@ Test(client_apply, a_relay_refuses_its_own_arena_and_a_path_without_room)
     cr_expect_eq(SNAPSHOT(5, "a", "1"), CFGS_OK);
 }
 
+/* The bytes of a message, changed at random: a failure leaves the last state, whatever they are. */
+Test(client_apply, mutated_messages_are_applied_whole_or_not_at_all)
+{
+    static const uint8_t whole[] = "\x0a\x26\x0a\x01o\x10\x06"
+                                   "\x1a\x10\x0a\x04" "file\x12\x01" "a\x1a\x05\x1a\x03" "one"
+                                   "\x1a\x0d\x0a\x04" "file\x12\x01" "b\x1a\x02\x20\x01";
+    uint64_t random = 1;
+    unsigned applied = 0;
+    cr_assert_eq(apply_message(&apply, whole, sizeof whole - 1, &failure), CFGS_OK, "%s", failure.text);
+    for (unsigned round = 0; round < 2000; round++) {
+        uint8_t message[sizeof whole - 1];
+        memcpy(message, whole, sizeof message);
+        for (unsigned i = 0; i < 1 + round % 3; i++) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+            message[(random >> 33) % sizeof message] = (uint8_t)(random >> 56);
+        }
+        uint64_t before = cfgs_publisher_sequence(publisher);
+        size_t length = sizeof message - (round % 4 == 3 ? (random >> 20) % sizeof message : 0);
+        if (apply_message(&apply, message, length, &failure) == CFGS_OK)
+            applied++;
+        else
+            cr_assert_eq(cfgs_publisher_sequence(publisher), before, "a failure has published something");
+    }
+    cr_expect(applied > 10 && applied < 1900, "%u of 2,000 were applied", applied);
+}
+
 static uint64_t hooked;
 static void on_event(void *context, const struct engine_event *told)
 {

@@ -31,7 +31,8 @@ Test(client_address, host_and_port_are_taken_apart)
 
 Test(client_address, what_cannot_be_dialled_is_none)
 {
-    static const char *const others[] = {"", ":", "a:", ":1", "a:0", "a:65536", "a:x", "a:-1", "::1:5001", "[::1]", "[]:1", "a"};
+    static const char *const others[] = {"", ":", "a:", ":1", "a:0", "a:65536", "a:x", "a:-1", "::1:5001", "[::1]", "[]:1",
+                                         "a"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         cr_expect(!parses(others[i]), "'%s' is taken", others[i]);
 }
@@ -160,7 +161,8 @@ Test(client_text, secrets_are_cut_short)
 Test(client_path, a_path_is_a_list_of_uuids)
 {
     struct path path;
-    static const uint8_t first[16] = {0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+    static const uint8_t first[16] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+                                      0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
     cr_assert(path_parse("", &path));
     cr_expect_eq(path.count, 0);
     cr_assert(path_parse("00112233-4455-6677-8899-AABBCCDDEEFF,ffffffff-ffff-ffff-ffff-ffffffffffff", &path));

@@ -6,11 +6,12 @@
 #include "support/publish.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { RING_SLOTS = 64, LARGE_SETTINGS = 30000, LARGE_VALUE = 1000 };
@@ -273,6 +274,36 @@ static void a_silent_bridge_is_noticed_on_a_quiet_stream(void)
     far_close(&far);
 }
 
+static void a_bridge_that_finds_pings_too_many_gets_fewer(void)
+{
+    struct far far;
+    struct bridge_process strict; /* with the default: one in 10 s */
+    bridge_start(&strict, &(struct bridge_options){.instance = test_instance()});
+    cfgs_remote_options options = far_options(&strict);
+    options.keepalive_ms = 50;
+    far_open(&far, &options);
+    UNTIL(far_log_count("PINGs too many: from now on one in 200 ms") == 1);
+    UNTIL(is_caught_up(&far));
+    REQUIRE(far_log_count("ENHANCE_YOUR_CALM: too_many_pings") > 0, "the reason is not told:\n%s", far_log());
+    far_close(&far);
+    bridge_stop(&strict);
+}
+
+static void a_bridge_that_ends_is_left_without_a_fuss_and_found_again(void)
+{
+    struct far far;
+    cfgs_remote_options options = far_options(&bridge);
+    far_open(&far, &options);
+    UNTIL(is_caught_up(&far));
+    bridge_stop(&bridge);
+    UNTIL(far_info(&far).state == CFGS_REMOTE_WAITING);
+    REQUIRE(far_log_count("UNAVAILABLE: the connection is ended (shutdown)") == 1, "the reason is not told:\n%s", far_log());
+    REQUIRE(far_info(&far).counters.malformed == 0, "a drain is taken for a broken stream");
+    bridge_start_again(&bridge, bridge_options);
+    UNTIL(is_caught_up(&far));
+    far_close(&far);
+}
+
 static void put_file(const char *path, const char *text)
 {
     char next_path[160];
@@ -390,6 +421,30 @@ static void bad_options_are_named(void)
     far_expect_failure(&options, CFGS_ERR_INVALID, "ready_timeout_ms");
 }
 
+static void a_child_is_told_that_it_is_one(void)
+{
+    struct far far;
+    int status;
+    cfgs_remote_info info;
+    cfgs_reader *reader;
+    cfgs_remote_options options = far_options(&bridge);
+    far_open(&far, &options);
+    UNTIL(is_caught_up(&far));
+    pid_t child = fork();
+    REQUIRE(child >= 0, "fork: %s", strerror(errno));
+    if (child == 0) {
+        bool told = cfgs_remote_status(far.remote, &info, sizeof info) == CFGS_ERR_FORKED &&
+                    cfgs_remote_reader(far.remote, &reader) == CFGS_ERR_FORKED &&
+                    cfgs_remote_wait_ready(far.remote, 0) == CFGS_ERR_FORKED;
+        cfgs_remote_close(far.remote); /* nothing, and no waiting for a thread that is not here */
+        _exit(told ? 0 : 1);
+    }
+    REQUIRE(waitpid(child, &status, 0) == child && status == 0, "the child's status is %d", status);
+    publish_text(publisher, "after", "a fork", CFGS_SOURCE_FILE);
+    UNTIL(far_has(&far, "after", "a fork"));
+    far_close(&far);
+}
+
 /* ---- closing ----------------------------------------------------------------------------------------------------- */
 
 /* A socket that takes connections into its queue, and never says a word. */
@@ -415,6 +470,37 @@ static void close_in(const cfgs_remote_options *options, cfgs_remote_state state
     printf("closed in %s: %.1f ms\n", cfgs_remote_state_name((int)state), (double)(now_ns() - began) / 1e6);
     far_open(&far, options);
     far_close(&far); /* at whatever moment */
+}
+
+static unsigned entries(const char *path)
+{
+    unsigned count = 0;
+    DIR *directory = opendir(path);
+    REQUIRE(directory != NULL, "%s: %s", path, strerror(errno));
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count;
+}
+
+static void many_have_a_thread_each_and_leave_nothing_behind(void)
+{
+    enum { MANY = 20 };
+    static struct far all[MANY];
+    unsigned threads = entries("/proc/self/task"), descriptors = entries("/proc/self/fd");
+    cfgs_remote_options options = far_options(&bridge);
+    for (unsigned i = 0; i < MANY; i++)
+        far_open(&all[i], &options);
+    for (unsigned i = 0; i < MANY; i++)
+        UNTIL(is_caught_up(&all[i]));
+    REQUIRE(entries("/proc/self/task") == threads + MANY, "%u threads for %d", entries("/proc/self/task") - threads, MANY);
+    publish_text(publisher, "for", "all", CFGS_SOURCE_FILE);
+    for (unsigned i = 0; i < MANY; i++) {
+        UNTIL(far_has(&all[i], "for", "all"));
+        far_close(&all[i]);
+    }
+    UNTIL(entries("/proc/self/task") == threads); /* a thread that was joined may still be listed for a moment */
+    REQUIRE(entries("/proc/self/fd") == descriptors, "%u descriptors stay open", entries("/proc/self/fd") - descriptors);
 }
 
 static void it_can_be_closed_in_any_state(void)
@@ -460,10 +546,14 @@ int main(void)
         TEST(an_open_stream_and_refreshes_keep_the_session),
         TEST(a_producer_that_dies_and_one_with_lower_ids_are_followed),
         TEST(a_silent_bridge_is_noticed_on_a_quiet_stream),
+        TEST(a_bridge_that_finds_pings_too_many_gets_fewer),
+        TEST(a_bridge_that_ends_is_left_without_a_fuss_and_found_again),
         TEST(a_replaced_token_is_read_anew),
         TEST(credentials_are_awaited),
         TEST(each_failure_has_its_own_error),
         TEST(bad_options_are_named),
+        TEST(a_child_is_told_that_it_is_one),
+        TEST(many_have_a_thread_each_and_leave_nothing_behind),
         TEST(it_can_be_closed_in_any_state),
     };
     const struct bridge_options options = {.instance = test_instance(), .flags = flags};
