@@ -123,8 +123,7 @@ CFGS_API CFGS_NODISCARD int cfgs_publisher_remove(cfgs_publisher *publisher, con
  *
  * @param moved  out, may be NULL: whether there is a new arena.
  * @return CFGS_OK; CFGS_ERR_LOCKED: the lock was removed and another producer has it now, so stop; CFGS_ERR_INVALID: a
- *         batch is open; CFGS_ERR_NO_SPACE and others as cfgs_publisher_open(): nothing has changed, try again, unless
- *         *moved is true: then a helper thread could not be started, and there is no heartbeat.
+ *         batch is open; CFGS_ERR_NO_SPACE and others as cfgs_publisher_open(): nothing has changed, try again.
  * Cost: two system calls while all is well.
  */
 CFGS_API CFGS_NODISCARD int cfgs_publisher_keep_names(cfgs_publisher *publisher, bool *moved);
