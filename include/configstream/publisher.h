@@ -193,7 +193,7 @@ CFGS_API void cfgs_publisher_instance_id(const cfgs_publisher *publisher, uint8_
 CFGS_API CFGS_NODISCARD int cfgs_publisher_view(cfgs_publisher *publisher, cfgs_view *view);
 
 /** Open a reader of this publisher's arena, also of one in memory.  It must be closed before the publisher is.  Any thread,
- *  while the publisher is open. */
+ *  while the publisher is open; cfgs_publisher_error() tells nothing of it. */
 CFGS_API CFGS_NODISCARD int cfgs_publisher_reader(cfgs_publisher *publisher, cfgs_reader **out);
 
 /** Count a configuration reload, for the operator's eyes (status). */
