@@ -418,7 +418,7 @@ class Endings(Case):
         self.server.stream().do(status(14, "drained"))
         second = self.server.stream(2)
         self.assertIsNot(second.connection, self.server.stream().connection)
-        self.assertEqual(watch.state(), GOOD)
+        watch.until_state(GOOD)
 
     def refused(self, *steps, error, words=(), grpc=None):
         """Instead of a stream."""
