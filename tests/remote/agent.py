@@ -113,9 +113,10 @@ class Watch:
             return condition(last) and last
         return eventually(lambda: "%s; it is %s" % (what, last), look)
 
-    def until_streaming(self, sequence=None):
-        return self.until("the stream", lambda now: now["state"] == "streaming" and
-                          (sequence is None or now["sequence"] == sequence))
+    def until_streaming(self, sequence):
+        """The ID was applied, and all events up to it were delivered and called back for: what comes next is another."""
+        return self.until("the stream", lambda now: now["state"] == "streaming" and now["sequence"] == sequence and
+                          now["delivered"] == sequence and now["dispatched"] in (None, sequence))
 
     def until_error(self, *names):
         return self.until("the error " + " or ".join(names), lambda now: now["error"] in names)

@@ -4,6 +4,7 @@
 # can help.  Nothing asserts how long something takes, but for pauses, which are never shorter than was asked for.
 # SPDX-License-Identifier: Apache-2.0
 import os
+import ssl
 import unittest
 
 import wire
@@ -155,6 +156,15 @@ class Certificates(Case):
     def test_a_server_that_does_not_take_our_certificate(self):
         watch = self.refused(self.serve(client_ca=Identity(self.folder, "stranger")), "alert", "unknown ca")
         self.assertEqual(watch.status()["counters"]["connects"], 0)
+
+    def test_tls_1_2_will_do_and_judges_by_the_same_rules(self):
+        self.server.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        self.streaming()
+        for server, word in ((self.serve(client_ca=Identity(self.folder, "one")), "unknown ca"),
+                             (self.serve(Identity(self.folder, "two"), client_ca=self.identity), "certificate")):
+            with self.subTest(word):
+                server.context.maximum_version = ssl.TLSVersion.TLSv1_2
+                self.refused(server, word)
 
     def test_a_server_without_tls_is_told_apart(self):
         self.server.on_connect.play([say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), close()])

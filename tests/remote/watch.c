@@ -287,6 +287,9 @@ static void answer_status(const struct watch *watch)
     for (unsigned i = 0; i < reader.upstream.path_length; i++)
         if (json_array_append_new(path, or_die(json_string(reader.upstream.path[i]))) != 0)
             die("cannot store a path");
+    put(json, "delivered", json_integer((json_int_t)cfgs_reader_sequence(watch->reader)));
+    put(json, "dispatched", watch->subscription ? json_integer((json_int_t)cfgs_subscription_sequence(watch->subscription))
+                                                : json_null());
     put(json, "reader", json_pack("{s:s, s:s, s:I, s:I, s:s, s:b, s:b, s:I, s:s, s:o}", "error", error_name(err), "state",
                                   cfgs_producer_state_name(reader.state), "sequence", (json_int_t)reader.sequence,
                                   "settings", (json_int_t)reader.settings, "origin", reader.origin, "relayed",
