@@ -165,31 +165,33 @@ static void accept_newcomers(struct worker *worker, int listener)
 
 /* ---- the arena --------------------------------------------------------------------------------------------------- */
 
-/* True: it is another one than streams were told. */
+/* True: it is another one.  Also of an arena that has no snapshot yet (no head): a relay's may be known before that. */
 static bool look_at_path(struct worker *worker, const cfgs_encoded_head *head)
 {
     char path[WORKER_PATH_BYTES];
-    if (worker->arena == head->arena && worker->origin_version == head->origin_version)
+    if (head && worker->arena == head->arena && worker->origin_version == head->origin_version)
         return false;
     if (!path_write(worker->reader, path))
-        return false; /* it is being written: the next look finds it */
-    worker->origin_version = head->origin_version;
-    bool told = worker->path[0] != '\0', other = strcmp(path, worker->path) != 0;
+        return false; /* it is being written, or there is no arena: the next look finds it */
+    if (head)
+        worker->origin_version = head->origin_version;
+    bool other = strcmp(path, worker->path) != 0;
     memcpy(worker->path, path, sizeof path);
-    return told && other;
+    return other;
 }
 
 static void look_at_arena(struct worker *worker)
 {
     cfgs_encoded_head head;
-    if (worker->reader && cfgs_encoded_look(worker->reader, &head) == CFGS_OK) {
-        bool path_changed = look_at_path(worker, &head);
+    bool ready = worker->reader && cfgs_encoded_look(worker->reader, &head) == CFGS_OK;
+    bool other_path = worker->reader && look_at_path(worker, ready ? &head : NULL);
+    if (ready) {
         worker->arena = head.arena;
         worker->sequence = head.sequence;
         service_stream_news(worker);
-        if (path_changed)
-            service_stream_path_changed(worker);
     }
+    if (other_path)
+        service_stream_path_changed(worker);
     service_health_look(worker);
 }
 

@@ -265,7 +265,8 @@ static void say_snapshot(void *context, uint64_t sequence, size_t settings)
 static int stream_began(void *context, struct failure *failure)
 {
     struct machine *machine = context;
-    int error = apply_begin(&machine->apply, machine->info.peer, machine->stream.wire_base, machine->stream.path, failure);
+    int error = apply_begin(&machine->apply, machine->setup.address, machine->stream.wire_base, machine->stream.path,
+                            failure);
     if (error == CFGS_OK)
         report_line(&machine->report, REPORT_STREAM, CFGS_REMOTE_INFO, "stream established with %s, session %.*s",
                     machine->info.peer, SESSION_SHOWN_BYTES, machine->session);

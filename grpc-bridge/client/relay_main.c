@@ -242,7 +242,7 @@ static void tell(struct relay *relay, bool was_ready)
     if (relay->ready == was_ready && strcmp(status, relay->status) == 0)
         return;
     strcpy(relay->status, status);
-    if (relay->ready)
+    if (relay->ready && !was_ready)
         notify_ready(&relay->notify, status);
     else
         notify_status(&relay->notify, status);
@@ -268,6 +268,8 @@ static int give_up(const struct relay *relay)
 {
     cfgs_remote_info info;
     engine_info(relay->engine, &info);
+    if (relay->names_error == CFGS_ERR_LOCKED) /* and it was said */
+        return EXIT_FAILED;
     log_write(&relay->options.log, LOG_CRITICAL, "nothing is tried any more: %s; the last state stays published",
               info.message[0] ? info.message : cfgs_strerror(info.error));
     return info.error == CFGS_ERR_REFUSED || info.error == CFGS_ERR_UNAUTHENTICATED ? EXIT_REFUSED : EXIT_FAILED;
@@ -292,21 +294,23 @@ static int run(struct relay *relay)
     }
 }
 
-/* A failed start leaves what it found, but for an arena that never got a snapshot. */
+/* Who fails leaves what is there as it is, so that it shows as dead, but for an arena that never got a snapshot.  What has
+ * the names now may be another producer's. */
 static bool is_of_use(const struct relay *relay)
 {
     const cfgs_publisher_start found = relay->publisher ? cfgs_publisher_started(relay->publisher) : CFGS_START_CLOSED;
-    return found == CFGS_START_CRASHED || found == CFGS_START_CLOSED;
+    return relay->ready || relay->names_error == CFGS_ERR_LOCKED || found == CFGS_START_CRASHED ||
+           found == CFGS_START_CLOSED;
 }
 
-static void stop(struct relay *relay, bool ran)
+static void stop(struct relay *relay, bool failed)
 {
     engine_close(relay->engine);
     cfgs_reader_close(relay->reader);
-    if (!ran && is_of_use(relay))
+    if (failed && is_of_use(relay))
         cfgs_publisher_abandon(relay->publisher);
     else
-        cfgs_publisher_close(relay->publisher, ran ? relay->options.unlink : true);
+        cfgs_publisher_close(relay->publisher, failed || relay->options.unlink);
     if (relay->signal_fd >= 0)
         close(relay->signal_fd);
     notify_close(&relay->notify);
@@ -321,13 +325,12 @@ int main(int argc, char **argv)
     relay_options_parse(&relay.options, argc, argv);
     notify_open(&relay.notify);
     int status = start(&relay, &problem);
-    const bool started = status == 0;
-    if (started) {
+    if (status == 0) {
         status = run(&relay);
         notify_stopping(&relay.notify);
     } else {
         complain(&problem);
     }
-    stop(&relay, started);
+    stop(&relay, status != 0);
     return status;
 }

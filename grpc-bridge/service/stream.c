@@ -27,6 +27,7 @@ struct stream {
     struct call *call;
     uint64_t arena, sequence; /* the last ID given to the transport; 0: none of any arena yet */
     uint64_t wire_base;       /* as the client was told: what to add to IDs on the wire */
+    bool named_path;          /* it was told the path, too: there was an arena */
     const struct snapshot *snapshot;   /* being sent, from offset on; or */
     const struct update_frame *update; /* one that was cut */
     size_t offset;
@@ -107,6 +108,7 @@ static void name_arena(struct stream *stream)
 
     if (worker->path[0] == '\0')
         return;
+    stream->named_path = true;
     stream->wire_base = wire_base(worker->sequence);
     snprintf(base, sizeof base, "%" PRIu64, stream->wire_base);
     call_add_metadata(stream->call, "configstream-path", worker->path);
@@ -499,6 +501,12 @@ void service_stream_news(struct worker *worker)
     }
 }
 
+/* What it was told when it began: that there was no arena yet still goes for a producer's own. */
+static bool was_told_so(const struct stream *stream, const struct worker *worker)
+{
+    return !stream->named_path && strchr(worker->path, ',') == NULL;
+}
+
 void service_stream_path_changed(struct worker *worker)
 {
     struct list *next;
@@ -506,6 +514,8 @@ void service_stream_path_changed(struct worker *worker)
     for (struct list *link = worker->streams.next; link != &worker->streams; link = next) {
         struct stream *stream = stream_of(link);
         next = link->next;
+        if (was_told_so(stream, worker))
+            continue;
         leave(stream);
         call_fail(stream->call, GRPC_UNAVAILABLE, "the configuration comes another way now; subscribe again");
     }

@@ -42,7 +42,8 @@ CFGS_API CFGS_NODISCARD int cfgs_encoded_origin(cfgs_reader *reader, char origin
 /**
  * The arenas that the configuration came through: this one's instance id first, then those upstream of it, nearest first.
  * @param wire_base  out, may be NULL: cfgs_upstream.wire_base, 0 where the arena is a producer's own.
- * @return how many, 1 to 1 + CFGS_UPSTREAM_PATH_MAX; or CFGS_ERR_NOT_READY, or an attach error.
+ * @return how many, 1 to 1 + CFGS_UPSTREAM_PATH_MAX; or CFGS_ERR_NOT_READY (no arena, or its producer is just writing it or
+ *         died while it did), or an attach error.
  */
 CFGS_API CFGS_NODISCARD int cfgs_encoded_path(cfgs_reader *reader, uint8_t path[1 + CFGS_UPSTREAM_PATH_MAX][16],
                                               uint64_t *wire_base);
@@ -78,7 +79,9 @@ CFGS_API CFGS_NODISCARD int cfgs_view_next_encoded(cfgs_view *view, cfgs_iterato
  *
  * A republisher receives snapshots and updates with IDs of their own and makes its arena say the same: these calls are
  * the counterpart of the ones above.  What comes from elsewhere is checked and made canonical (entries of structs sorted,
- * unknown fields dropped); a whole number that int64 and double both hold exactly becomes an int.
+ * unknown fields dropped); a whole number up to 2^53, but not -0.0, becomes an int.  NaN and infinities are taken and
+ * marked CFGS_SETTING_LOCAL.  A setting without source, and sources (also unset_source) with names that are not ours, stay
+ * what they are.
  */
 
 /**
@@ -87,7 +90,9 @@ CFGS_API CFGS_NODISCARD int cfgs_view_next_encoded(cfgs_view *view, cfgs_iterato
  *
  * At commit: an ID above the last one is taken, readers see one snapshot; settings that are as before keep the ID they had.
  * The last ID again, with the same state: nothing happens.  Else, since an ID never means two states and none goes back in
- * an arena, a new arena takes this one's place: its readers go on there with a snapshot (CFGS_SNAPSHOT_REPLACED).
+ * an arena, a new arena takes this one's place: its readers go on there with a snapshot (CFGS_SNAPSHOT_REPLACED).  Each such
+ * move costs every reader max_size of address space until it is closed, so a source that restarts all the time should be
+ * followed with pauses.
  * Errors then are also those of cfgs_publisher_open(); nothing has changed after one.
  */
 CFGS_API void cfgs_batch_snapshot(cfgs_batch *batch, uint64_t sequence);

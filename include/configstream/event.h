@@ -41,7 +41,8 @@ typedef struct cfgs_event {
     /* updates only: */
     cfgs_setting setting;    /**< the setting as it is now; if removed: key and sequence only, source NONE, value null */
     bool removed;            /**< the key is gone: no source sets it any more */
-    int unset_source;        /**< the source that was cleared (enum cfgs_source); NONE for an ordinary set */
+    int unset_source;        /**< the source that was cleared (enum cfgs_source); NONE for an ordinary set; VERBATIM where
+                                  a republisher was told a name that is not in our list */
     cfgs_bytes unset_source_name; /**< the same as text; length 0 for an ordinary set */
     bool has_old;            /**< the key existed before this update */
     cfgs_value old;          /**< its value then */

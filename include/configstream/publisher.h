@@ -123,8 +123,7 @@ CFGS_API CFGS_NODISCARD int cfgs_publisher_remove(cfgs_publisher *publisher, con
  *
  * @param moved  out, may be NULL: whether there is a new arena.
  * @return CFGS_OK; CFGS_ERR_LOCKED: the lock was removed and another producer has it now, so stop; CFGS_ERR_INVALID: a
- *         batch is open; CFGS_ERR_NO_SPACE and others as cfgs_publisher_open(): nothing has changed, try again, unless
- *         *moved is true: then a helper thread could not be started, and there is no heartbeat.
+ *         batch is open; CFGS_ERR_NO_SPACE and others as cfgs_publisher_open(): nothing has changed, try again.
  * Cost: two system calls while all is well.
  */
 CFGS_API CFGS_NODISCARD int cfgs_publisher_keep_names(cfgs_publisher *publisher, bool *moved);
@@ -194,7 +193,7 @@ CFGS_API void cfgs_publisher_instance_id(const cfgs_publisher *publisher, uint8_
 CFGS_API CFGS_NODISCARD int cfgs_publisher_view(cfgs_publisher *publisher, cfgs_view *view);
 
 /** Open a reader of this publisher's arena, also of one in memory.  It must be closed before the publisher is.  Any thread,
- *  while the publisher is open. */
+ *  while the publisher is open; cfgs_publisher_error() tells nothing of it. */
 CFGS_API CFGS_NODISCARD int cfgs_publisher_reader(cfgs_publisher *publisher, cfgs_reader **out);
 
 /** Count a configuration reload, for the operator's eyes (status). */

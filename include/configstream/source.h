@@ -14,7 +14,7 @@ CFGS_BEGIN_DECLS
 
 /** Sources, lowest priority first: the number is the priority.  Stored in the arena; never renumbered. */
 typedef enum cfgs_source {
-    CFGS_SOURCE_NONE = 0,                 /**< no source: of a removed setting, or no unset source */
+    CFGS_SOURCE_NONE = 0,                 /**< no source: of a removed setting, of one received without; no unset source */
     CFGS_SOURCE_DEFAULT = 1,              /**< "default" */
     CFGS_SOURCE_UNKNOWN = 2,              /**< "unknown" */
     CFGS_SOURCE_INFRA_MODE = 3,           /**< "infra-mode" */

@@ -3,9 +3,9 @@
  *
  *     test-restarts [SECONDS] [SEED]
  *
- * The publisher's thread loads snapshots with higher, equal and lower IDs, so that new arenas take the place of old ones, and
- * updates in between.  All keys of one state hold the same number, which only grows.  Threads read by points, handles and views
- * on one shared reader, follow the stream blocked and by descriptor, and open and close readers meanwhile, while one looks
+ * The publisher's thread loads snapshots with higher, equal and lower IDs, so that new arenas take the place of old ones,
+ * and updates in between.  All keys of one state hold the same number, which only grows.  Threads read by points, handles
+ * and views on one shared reader, follow the stream blocked and by descriptor, and open and close readers meanwhile, while one looks
  * at the status.  Nobody may find no state, a mixed one, or one older than what was acknowledged before (in memory; of
  * a named arena: older than seen before); and every stream must come to the last state without polling for it.
  * First in memory, then with a name.
@@ -107,7 +107,8 @@ static bool over(int64_t seen)
 static int64_t point(unsigned role, cfgs_handle *handle, int64_t seen)
 {
     int64_t value, oldest = oldest_allowed(seen);
-    int err = role == HANDLES ? cfgs_handle_get_int(handle, &value) : cfgs_get_int(shared, key((unsigned)seen % KEYS_HERE), &value);
+    int err = role == HANDLES ? cfgs_handle_get_int(handle, &value)
+                              : cfgs_get_int(shared, key((unsigned)seen % KEYS_HERE), &value);
 
     REQUIRE(err == CFGS_OK, "a point read: %s", cfgs_strerror(err));
     REQUIRE(value >= oldest, "a point read finds %" PRId64 " after %" PRId64, value, oldest);
@@ -264,8 +265,8 @@ static void run(uint64_t nanoseconds, uint64_t seed)
     cfgs_reader_close(shared);
     cfgs_publisher_close(publisher, true);
     printf("restarts: %s: %" PRIu64 " new arenas; looks: points %" PRIu64 ", handles %" PRIu64 ", views %" PRIu64
-           ", streams %" PRIu64 " and %" PRIu64 ", opened %" PRIu64 ", status %" PRIu64 "\n", in_memory ? "in memory" : "named",
-           restarts + 1, looks[POINTS], looks[HANDLES], looks[VIEWS], looks[BLOCKED], looks[BY_FD], looks[OPENER],
+           ", streams %" PRIu64 " and %" PRIu64 ", opened %" PRIu64 ", status %" PRIu64 "\n",
+           in_memory ? "in memory" : "named", restarts + 1, looks[POINTS], looks[HANDLES], looks[VIEWS], looks[BLOCKED], looks[BY_FD], looks[OPENER],
            looks[STATUS]);
 }
 

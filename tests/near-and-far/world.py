@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 os.environ.setdefault("CLIENT", "") # harness.py's clients of other stacks are not used here
-from harness import CLI, PATIENCE, Bridge, Process, Producer, eventually, numbers, read, start
+from harness import CLI, PATIENCE, Bridge, Process, Producer, eventually, numbers, start, write
 
 RELAY = os.environ["CONFIGSTREAM_RELAY"]
 

@@ -1,5 +1,5 @@
-/* passing_bytes.c: what encoded settings from elsewhere are taken for: malformed ones, odd ones, and everything that an arena
- * of ours can hold, whose bytes must arrive as they left.
+/* passing_bytes.c: what encoded settings from elsewhere are taken for: malformed ones, odd ones, and everything that an
+ * arena of ours can hold, whose bytes must arrive as they left.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "passing_support.h"
 #include <math.h>
@@ -257,7 +257,8 @@ static const struct {
         "\x2a\x12\x0a\x07\x0a\x01" "a\x12\x02\x20\x00\x0a\x07\x0a\x01" "b\x12\x02\x20\x01"),
     ODD("the last entry of a key", "\x2a\x12\x0a\x07\x0a\x01" "a\x12\x02\x20\x01\x0a\x07\x0a\x01" "a\x12\x02\x20\x00",
         "\x2a\x09\x0a\x07\x0a\x01" "a\x12\x02\x20\x00"),
-    ODD("a value before its key", "\x2a\x09\x0a\x07\x12\x02\x20\x00\x0a\x01" "a", "\x2a\x09\x0a\x07\x0a\x01" "a\x12\x02\x20\x00"),
+    ODD("a value before its key", "\x2a\x09\x0a\x07\x12\x02\x20\x00\x0a\x01" "a",
+        "\x2a\x09\x0a\x07\x0a\x01" "a\x12\x02\x20\x00"),
     ODD("an entry without a value", "\x2a\x05\x0a\x03\x0a\x01" "a", "\x2a\x09\x0a\x07\x0a\x01" "a\x12\x02\x08\x00"),
     ODD("an entry of nothing", "\x2a\x02\x0a\x00", "\x2a\x08\x0a\x06\x0a\x00\x12\x02\x08\x00"),
     ODD("unknown fields in an entry and a list", "\x32\x08\x10\x01\x0a\x04\x38\x01\x20\x01", "\x32\x04\x0a\x02\x20\x01"),
@@ -318,7 +319,8 @@ static void check_stable(struct station *station, const void *setting, size_t le
 /* A setting with something of everything. */
 static struct message rich_setting(void)
 {
-    static const char value[] = "\x2a\x4a\x0a\x16\x0a\x03" "a.b\x12\x0f\x32\x0d\x0a\x02\x08\x00\x0a\x02\x20\x01\x0a\x03\x1a\x01z"
+    static const char value[] = "\x2a\x4a\x0a\x16\x0a\x03" "a.b\x12\x0f\x32\x0d"
+                                "\x0a\x02\x08\x00\x0a\x02\x20\x01\x0a\x03\x1a\x01z"
                                 "\x0a\x13\x0a\x01" "q\x12\x0e\x32\x0c\x0a\x05\x1a\x03x\0y\x0a\x03\x1a\x01\""
                                 "\x0a\x1b\x0a\x02\xc3\xa9\x12\x15\x32\x13\x0a\x09" NUMBER "\x0a\x02\x2a\x00\x0a\x02\x32\x00";
     struct message setting = {0}, message = {0};

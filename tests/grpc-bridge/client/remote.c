@@ -118,7 +118,7 @@ static void status_tells_where_it_comes_from_and_how_old_it_is(void)
             (long long)arena.upstream.contact_age_ms, arena.upstream.path_length, arena.upstream.path[0]);
     cfgs_remote_info info = far_info(&far);
     REQUIRE(info.error == 0 && info.grpc_status == -1 && !info.message[0] && info.retry_ms == -1 &&
-                info.contact_age_ms >= 0 && strcmp(info.peer, arena.upstream.address) == 0 &&
+                info.contact_age_ms >= 0 && info.peer[0] && strcmp(arena.upstream.address, options.address) == 0 &&
                 strlen(info.session_prefix) == 8 && info.first_snapshot_ms >= 0 && info.counters.connects == 1 &&
                 info.counters.registrations == 1 && info.counters.streams == 1 && info.counters.snapshots == 1 &&
                 info.counters.bytes > 0,

@@ -362,6 +362,8 @@ class Life(ConsumerCase):
         self.assertEqual(self.relay.wait(PATIENCE), 1)
         self.assertIn("another producer has it", self.read(self.relay_log))
         self.assertIsNone(thief.poll())
+        self.assertEqual(self.status()["pid"], thief.pid)
+        self.agree()
 
     def test_the_service_manager_is_told(self):
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -441,6 +443,18 @@ class Refused(ConsumerCase):
         self.assertEqual(status, 6, said)
         self.assertIn("no such flavor", said)
         self.assertIn("nothing is tried any more", said)
+        self.assertIsNone(self.status())  # an arena that never got a snapshot is of no use
+
+    def test_for_good_after_a_snapshot_was_there(self):
+        self.start_core()
+        self.start_relay()
+        self.end_relay()
+        core = Core(self, [], register=(grpc.StatusCode.INVALID_ARGUMENT, "no such flavor"))
+        self.assertEqual(self.refuse_relay(port=core.port)[0], 6)
+        self.assertIn(self.status()["state"], ("dead", "closed"))
+        read = self.far_cli("get", "cmd_port")
+        self.assertEqual(read.stdout, "6001\n")
+        self.assertIn("the last state", read.stderr)
 
     def test_a_gap_on_the_wire_is_mended_by_another_stream(self):
         self.make_credentials()

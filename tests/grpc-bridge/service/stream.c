@@ -34,7 +34,7 @@ static void look(void)
     worker.arena = head.arena;
     worker.sequence = head.sequence;
     service_stream_news(&worker);
-    if (before[0] != '\0' && strcmp(before, worker.path) != 0)
+    if (strcmp(before, worker.path) != 0)
         service_stream_path_changed(&worker);
 }
 
@@ -290,6 +290,26 @@ Test(stream, ends_when_the_configuration_comes_another_way)
     was_ended(waiting, GRPC_UNAVAILABLE, "the configuration comes another way now");
     fake_close(call);
     fake_close(waiting);
+}
+
+/* It could not be told the path of a relay's arena, and so could not look for a loop. */
+Test(stream, that_began_before_there_was_an_arena_ends_when_that_is_a_relays)
+{
+    struct call *early = subscribe();
+    come_through(1);
+    change(1);
+    was_ended(early, GRPC_UNAVAILABLE, "the configuration comes another way now");
+    fake_close(early);
+}
+
+Test(stream, that_began_before_there_was_an_arena_goes_on_when_that_is_a_producers)
+{
+    struct seen seen = {0};
+    struct call *early = subscribe();
+    change(1);
+    read_all(early, &seen);
+    has_seen(&seen, 1, 0, 1);
+    fake_close(early);
 }
 
 Test(stream, names_no_arena_while_there_is_none)
