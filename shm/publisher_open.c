@@ -140,6 +140,20 @@ static bool old_is_sound(cfgs_publisher *old)
     return true;
 }
 
+/* From the first moment, so that nobody takes a republisher's arena for a producer's own in between. */
+static void recall_upstream(cfgs_publisher *publisher, const cfgs_publisher_options *options,
+                            const struct arena_header *old)
+{
+    struct arena_info info;
+
+    if (!options->keep_upstream || !info_load(old, &info) || info.relayed == 0)
+        return;
+    memcpy(info.control_path, publisher->info.control_path, sizeof info.control_path);
+    publisher->info = info;
+    /* [beat] relaxed: no producer is running. */
+    publisher->contact_ns = word_load_relaxed(&old->relay_contact_ns);
+}
+
 static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_publisher_options *options)
 {
     publisher->file = old->file;
@@ -153,14 +167,16 @@ static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_
         bump_epoch(publisher);
     if (err == CFGS_OK)
         err = recovery_finish(publisher); /* row C3 */
-    if (err == CFGS_OK)
+    if (err == CFGS_OK) {
+        recall_upstream(publisher, options, publisher->file.header);
         publisher_announce(publisher);
+    }
     publisher->start = old->start;
     return err;
 }
 
 /* A new arena in the old one's place. */
-static int replace(cfgs_publisher *publisher, cfgs_publisher *old, bool sound)
+static int replace(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_publisher_options *options, bool sound)
 {
     if (sound) {
         publisher->geometry.hash_seed = old->geometry.hash_seed;
@@ -178,6 +194,8 @@ static int replace(cfgs_publisher *publisher, cfgs_publisher *old, bool sound)
         /* [state] relaxed: the new arena has no name yet. */
         word_store_relaxed(&publisher->file.header->runtime_void, 1);
     }
+    if (adopted)
+        recall_upstream(publisher, options, old->file.header);
     if (err == CFGS_OK)
         publisher_announce(publisher);
     publisher->start = adopted ? old->start : CFGS_START_REPLACED;
@@ -216,7 +234,7 @@ static int find_arena(cfgs_publisher *publisher, const cfgs_publisher_options *o
         err = take_over(publisher, &old, options);
     } else {
         cfgs_error_detail reason = publisher->detail;
-        err = replace(publisher, &old, sound);
+        err = replace(publisher, &old, options, sound);
         if (err == CFGS_OK)
             err = arena_link(&publisher->name, &publisher->file, &old.file, &publisher->detail);
         if (err == CFGS_OK)

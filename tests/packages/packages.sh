@@ -199,7 +199,7 @@ use_relay() {
   expect 'relay of localhost:5001' as alice configstream status --instance far
   expect_failure 1 'permission denied' as mallory configstream get --instance far log_level
   expect PASS as configstream configstream client --duration 1s --agent-auth-token-file /etc/configstream/auth_token
-  kill -TERM "$relay"
+  kill -TERM "$(pid_of configstream-re)"
   wait "$relay" || fail "the relay ended with $?"
   quietly in_tree configstream destroy --instance far
   in_tree rm /etc/configstream/ipc_cert.pem /etc/configstream/auth_token
