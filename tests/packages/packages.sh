@@ -201,7 +201,7 @@ use_relay() {
   expect PASS as configstream configstream client --duration 1s --agent-auth-token-file /etc/configstream/auth_token
   kill -TERM "$(pid_of configstream-re)"
   wait "$relay" || fail "the relay ended with $?"
-  quietly in_tree configstream destroy --instance far
+  as "$user" configstream destroy --instance far >/dev/null || fail "destroying the instance of the relay"
   in_tree rm /etc/configstream/ipc_cert.pem /etc/configstream/auth_token
 }
 
