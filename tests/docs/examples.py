@@ -43,8 +43,8 @@ class Program(World):
         self.now = self.begin(Producer(self.folder, self.name))
 
     def spawn_example(self, name):
-        process = subprocess.Popen([os.environ[name], self.address], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   env=self.environment)
+        process = subprocess.Popen([os.environ[name], self.address], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True, env=self.environment)
         self.addCleanup(process.stderr.close)
         self.addCleanup(self.finish, process)
         return process

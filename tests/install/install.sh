@@ -71,16 +71,18 @@ for header in "$scratch"/usr/include/configstream/*.h; do
   grep -q "configstream/${header##*/}" "$scratch/usr/share/man/man3/configstream.3" || fail "configstream(3) leaves out ${header##*/}"
 done
 if [ -e "$remote" ]; then
+  page=$scratch/usr/share/man/man3/configstream-remote.3 header=$scratch/usr/include/configstream/remote.h
   check_page configstream-remote
-  for name in $(grep -oh 'CFGS_API.*cfgs_remote_[a-z_]*(' "$scratch/usr/include/configstream/remote.h" | grep -o 'cfgs_remote_[a-z_]*'); do
-    grep -q "Fn $name " "$scratch/usr/share/man/man3/configstream-remote.3" || fail "configstream-remote(3) leaves out $name"
+  for name in $(grep -oh 'CFGS_API.*cfgs_remote_[a-z_]*(' "$header" | grep -o 'cfgs_remote_[a-z_]*'); do
+    grep -q "Fn $name " "$page" || fail "configstream-remote(3) leaves out $name"
   done
   # And the members that it names are there.
-  for name in $(sed -n 's/^\.Va \([a-z_]*\).*/\1/p' "$scratch/usr/share/man/man3/configstream-remote.3" | sort -u); do
-    grep -qw -- "$name" "$scratch/usr/include/configstream/remote.h" || fail "configstream-remote(3) names $name, and remote.h does not"
+  for name in $(sed -n 's/^\.Va \([a-z_]*\).*/\1/p' "$page" | sort -u); do
+    grep -qw -- "$name" "$header" || fail "configstream-remote(3) names $name, and remote.h does not"
   done
   # It runs, and says what is wrong.
-  LD_LIBRARY_PATH=$libdir "$scratch/configstream-remote-example" shm:no/name 2>"$scratch/log" && fail "the example of configstream-remote(3) runs"
+  LD_LIBRARY_PATH=$libdir "$scratch/configstream-remote-example" shm:no/name 2>"$scratch/log" &&
+    fail "the example of configstream-remote(3) takes a wrong name"
   grep -q 'invalid' "$scratch/log" || { cat "$scratch/log"; fail "the example of configstream-remote(3) says not why"; }
 fi
 
