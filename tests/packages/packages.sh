@@ -150,7 +150,9 @@ use_daemon() {
 
 use_library() {
   install_packages gcc libc6-dev pkg-config /packages/libconfigstream-dev.deb /packages/libconfigstream-remote0.deb
-  [ -s "$tree/usr/share/man/man3/configstream.3.gz" ] || fail "no manual page configstream.3"
+  for page in configstream.3 configstream-remote.3; do
+    [ -s "$tree/usr/share/man/man3/$page.gz" ] || fail "no manual page $page"
+  done
   install -m 644 "$here/agent.c" "$tree/agent.c"
   in_tree install -d -o alice /build
   as alice sh -ec 'cc -std=c17 -Wall -Wextra -Werror /agent.c $(pkg-config --cflags --libs configstream) -o /build/agent'
