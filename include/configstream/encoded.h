@@ -100,7 +100,8 @@ CFGS_API void cfgs_batch_snapshot(cfgs_batch *batch, uint64_t sequence);
 /**
  * Stage one encoded ConfigSetting of a snapshot.  Without a value it is null; its unset_source is ignored.
  * CFGS_OK, CFGS_ERR_CORRUPT (no valid ConfigSetting), CFGS_ERR_INVALID, _TOO_LARGE, _ENCODING (key, source or value),
- * CFGS_ERR_MEMORY.  The batch is as before after an error.
+ * CFGS_ERR_NO_SPACE (what was staged before, duplicates included, is more than max_size already), CFGS_ERR_MEMORY.  The
+ * batch is as before after an error.
  */
 CFGS_API CFGS_NODISCARD int cfgs_batch_set_encoded(cfgs_batch *batch, const void *setting, size_t length);
 

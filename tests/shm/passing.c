@@ -328,6 +328,29 @@ Test(passing, a_restart_without_room_leaves_everything_as_it_was)
     cfgs_publisher_close(p, false);
 }
 
+/* Five bytes on the wire are eighty here: a sender who repeats them must not fill the memory with what no arena can hold. */
+Test(passing, no_more_is_staged_than_the_arena_could_hold)
+{
+    cfgs_publisher *p = publish_with(NULL, (cfgs_publisher_options){.in_memory = true, .max_size = 1u << 20});
+    cfgs_reader *r = reader_of(p);
+    cfgs_batch *batch;
+    int err = CFGS_OK;
+
+    snapshot(p, 10, "a", 1, NULL, 0);
+    ok(cfgs_batch_begin(p, &batch));
+    cfgs_batch_snapshot(batch, 20);
+    for (int i = 0; i < 1 << 20 && err == CFGS_OK; i++)
+        err = cfgs_batch_set_encoded(batch, "\x12\x01k", 3);
+    fails(CFGS_ERR_NO_SPACE, err);
+    cr_assert_eq(cfgs_publisher_error(p)->code, CFGS_ERR_NO_SPACE);
+    cfgs_batch_abort(batch);
+    cr_assert(cfgs_publisher_sequence(p) == 10 && int_of(r, "a") == 1);
+    update_int(p, 11, "a", 2);
+    cr_assert_eq(int_of(r, "a"), 2);
+    cfgs_reader_close(r);
+    cfgs_publisher_close(p, false);
+}
+
 /* ---- who waits --------------------------------------------------------------------------------------------------- */
 
 static void check_descriptor(cfgs_publisher *p)
