@@ -122,6 +122,9 @@ void publisher_announce(cfgs_publisher *publisher);
 /* Does the arena's name still lead to our file? */
 bool publisher_has_name(const cfgs_publisher *publisher);
 
+/* Is the lock's name still our lock's?  If it has none, ours anew; CFGS_ERR_LOCKED: another producer has it, we are lost. */
+int publisher_keep_lock(cfgs_publisher *publisher);
+
 /* ---- publisher_replace.c ---- */
 
 /*

@@ -93,7 +93,8 @@ CFGS_API CFGS_NODISCARD int cfgs_view_next_encoded(cfgs_view *view, cfgs_iterato
  * an arena, a new arena takes this one's place: its readers go on there with a snapshot (CFGS_SNAPSHOT_REPLACED).  Each such
  * move costs every reader max_size of address space until it is closed, so a source that restarts all the time should be
  * followed with pauses.
- * Errors then are also those of cfgs_publisher_open(); nothing has changed after one.
+ * Errors then are also those of cfgs_publisher_open(); nothing has changed after one.  CFGS_ERR_LOCKED, as from
+ * cfgs_publisher_keep_names(): another producer has the name by now, so stop.
  */
 CFGS_API void cfgs_batch_snapshot(cfgs_batch *batch, uint64_t sequence);
 

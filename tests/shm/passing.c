@@ -430,6 +430,32 @@ Test(passing, a_named_restart_keeps_mode_and_geometry)
 }
 
 /* A relay that is started again goes on with the arena it left, without a word to readers. */
+/* Somebody removed arena and lock, and another producer has the name before we look after ours. */
+Test(passing, a_restart_takes_no_name_that_another_producer_has_by_now)
+{
+    const char *instance = new_instance();
+    cfgs_publisher *p = publish(instance);
+    char lock[160];
+    cfgs_batch *batch;
+
+    snapshot(p, 100, "a", 1, NULL, 0);
+    snprintf(lock, sizeof lock, "%s.lock", arena_path(instance));
+    cr_assert(unlink(lock) == 0 && unlink(arena_path(instance)) == 0);
+    cfgs_publisher *second = publish(instance);
+    set_int(second, "theirs", 2);
+    ok(cfgs_batch_begin(p, &batch));
+    cfgs_batch_snapshot(batch, 7);
+    stage_int(batch, "a", 3);
+    fails(CFGS_ERR_LOCKED, cfgs_batch_commit(batch, NULL));
+    cfgs_reader *r = open_reader(instance);
+    cr_assert_eq(int_of(r, "theirs"), 2);
+    fails(CFGS_ERR_LOCKED, cfgs_batch_begin(p, &batch));
+    cfgs_publisher_close(p, true);
+    cr_assert_eq(int_of(r, "theirs"), 2);
+    cfgs_reader_close(r);
+    cfgs_publisher_close(second, true);
+}
+
 Test(passing, a_republisher_that_comes_back_finds_the_state_it_left)
 {
     const char *instance = new_instance();
