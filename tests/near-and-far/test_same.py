@@ -43,7 +43,7 @@ same:
 class Same(World):
     """Each test runs the program over the same changes in three places, and compares every line."""
 
-    def changes(self, producer):
+    def changes(self, producer, _):
         for number in range(3):
             producer.set("same.port", 9000 + number)
         producer.set("same.name", "set at run time")
@@ -68,8 +68,15 @@ class Same(World):
         programs = {where: self.spawn(SAME, mode, address, "last", bridge=bridge, log=where + ".log")
                     for where, address in (("near", "shm:" + self.name), ("far", bridge.address),
                                            ("relay", "shm:" + relay.instance))}
-        begun = {where: self.lines_until(program, ("view", "state")) for where, program in programs.items()}
-        change(producer)
+        begun = {where: [] for where in programs}
+
+        def settle():
+            """All have taken the snapshot: what is set next is an update for everyone."""
+            for where, program in programs.items():
+                begun[where] += self.lines_until(program, ("view", "state"))
+
+        settle()
+        change(producer, settle)
         producer.set("last", 1)
         seen = {where: begun[where] + program.communicate(timeout=120)[0].splitlines()
                 for where, program in programs.items()}
@@ -97,7 +104,7 @@ class Same(World):
         self.assertEqual(sum(line.startswith("event #") for line in lines), 14)
 
     def test_what_subscriptions_are_told_is_the_same(self):
-        def one_at_a_time(producer):
+        def one_at_a_time(producer, _):
             producer.set("same.name", "first")
             producer.set("same.section.two", 3)
             producer.cli("unset", "same.name")
@@ -109,8 +116,9 @@ class Same(World):
         self.assertTrue(any(line.startswith("change section") and "same.section.two" in line for line in lines))
 
     def test_a_bulk_load_is_one_snapshot_everywhere(self):
-        def bulk(producer):
+        def bulk(producer, settle):
             producer.load(MAIN + "".join("bulk%d: %d\n" % (number, number) for number in range(200)))
+            settle()
 
         lines = self.compare("events", bulk)
         self.assertEqual(sum(line.startswith("event snapshot") for line in lines), 2)
