@@ -341,9 +341,16 @@ static bool is_about_session(const struct failure *failure, const char *message)
            (failure->grpc_status == GRPC_UNAUTHENTICATED && strstr(message, "session_id"));
 }
 
+/* A session of an earlier connection, however young, says nothing against this server: it may be another one by now. */
+static bool is_session_fresh(const struct machine *machine)
+{
+    return machine->session_ms >= transport_up_ms(machine->transport) &&
+           machine->now - machine->session_ms < FRESH_SESSION_MS;
+}
+
 static void session_refused(struct machine *machine, struct failure *failure)
 {
-    bool fresh = machine->now - machine->session_ms < FRESH_SESSION_MS, again = fresh && machine->refused_fresh;
+    bool fresh = is_session_fresh(machine), again = fresh && machine->refused_fresh;
     machine->refused_fresh = fresh;
     failure->code = CFGS_ERR_SESSION;
     machine->info.counters.sessions_refused++;

@@ -224,6 +224,30 @@ static void a_refused_session_is_replaced(void)
     far_close(&far);
 }
 
+/* Each session is but a moment old when it is lost with its bridge, which says nothing against the next one. */
+static void a_bridge_that_restarts_often_costs_one_connection_each_time(void)
+{
+    enum { RESTARTS = 4 };
+    struct far far;
+    struct bridge_process hasty; /* with the default interval: the session is tried again each time */
+    bridge_start(&hasty, &(struct bridge_options){.instance = test_instance()});
+    cfgs_remote_options options = far_options(&hasty);
+    far_open(&far, &options);
+    UNTIL(is_caught_up(&far));
+    for (unsigned restarts = 1; restarts <= RESTARTS; restarts++) {
+        bridge_kill(&hasty);
+        UNTIL(far_info(&far).state == CFGS_REMOTE_WAITING);
+        bridge_start_again(&hasty, &(struct bridge_options){.instance = test_instance()});
+        UNTIL(far_info(&far).counters.snapshots == 1 + restarts && is_caught_up(&far));
+        cfgs_remote_info info = far_info(&far);
+        REQUIRE(info.counters.connects == 1 + restarts && info.counters.registrations == 1 + restarts,
+                "after %u restarts: %llu connections, %llu registrations", restarts,
+                (unsigned long long)info.counters.connects, (unsigned long long)info.counters.registrations);
+    }
+    far_close(&far);
+    bridge_stop(&hasty);
+}
+
 static void an_open_stream_and_refreshes_keep_the_session(void)
 {
     struct far far;
@@ -543,6 +567,7 @@ int main(void)
         TEST(shm_is_the_same_program_near),
         TEST(after_a_lost_bridge_the_state_is_the_producers_and_only_changes_are_events),
         TEST(a_refused_session_is_replaced),
+        TEST(a_bridge_that_restarts_often_costs_one_connection_each_time),
         TEST(an_open_stream_and_refreshes_keep_the_session),
         TEST(a_producer_that_dies_and_one_with_lower_ids_are_followed),
         TEST(a_silent_bridge_is_noticed_on_a_quiet_stream),
