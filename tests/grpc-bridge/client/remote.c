@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -471,6 +472,50 @@ static void a_child_is_told_that_it_is_one(void)
 
 /* ---- closing ----------------------------------------------------------------------------------------------------- */
 
+static struct {
+    pid_t closer; /* who closes, 0: not yet */
+    atomic_bool asked, goes_on;
+} held;
+
+static bool sleeps(pid_t thread)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+    FILE *file = fopen(path, "r");
+    REQUIRE(file && fgets(text, sizeof text, file), "%s: %s", path, strerror(errno));
+    fclose(file);
+    return strncmp(strrchr(text, ')'), ") S", 3) == 0;
+}
+
+/* Holds up the consumer's thread before it asks for the stream, until somebody waits for its end. */
+static void hold_up(void *context, cfgs_remote_severity severity, const char *line)
+{
+    (void)context, (void)severity;
+    if (!strstr(line, "waiting for initial configuration"))
+        return;
+    atomic_store(&held.asked, true);
+    while (!atomic_load(&held.goes_on) || !sleeps(held.closer))
+        poll(NULL, 0, 2);
+}
+
+/* The signal, which a program that knows nothing of sockets leaves as it is, would kill it. */
+static void closing_writes_to_a_lost_connection_without_a_signal(void)
+{
+    struct far far;
+    struct bridge_process brief;
+    REQUIRE(signal(SIGPIPE, SIG_DFL) != SIG_ERR, "signal: %s", strerror(errno));
+    bridge_start(&brief, &(struct bridge_options){.instance = test_instance()});
+    cfgs_remote_options options = far_options(&brief);
+    options.log = hold_up;
+    held.closer = gettid();
+    far_open(&far, &options);
+    UNTIL(atomic_load(&held.asked));
+    bridge_kill(&brief);
+    cfgs_reader_close(far.reader);
+    atomic_store(&held.goes_on, true);
+    cfgs_remote_close(far.remote);
+}
+
 /* A socket that takes connections into its queue, and never says a word. */
 static int open_mute(uint16_t *port)
 {
@@ -579,6 +624,7 @@ int main(void)
         TEST(bad_options_are_named),
         TEST(a_child_is_told_that_it_is_one),
         TEST(many_have_a_thread_each_and_leave_nothing_behind),
+        TEST(closing_writes_to_a_lost_connection_without_a_signal),
         TEST(it_can_be_closed_in_any_state),
     };
     const struct bridge_options options = {.instance = test_instance(), .flags = flags};
