@@ -66,6 +66,9 @@ class Addresses(Case):
                 watch = self.watch(address=address % server.port)
                 self.assertIn(str(server.port), watch.until_streaming(1)["peer"])
 
+    def test_a_number_in_another_notation_is_the_same_address(self):
+        self.assertEqual(self.watch(address="127.1:%d" % self.server.port).until_streaming(1)["peer"], self.server.address)
+
     def test_a_start_that_waits_fails_with_what_the_last_attempt_met(self):
         self.server.stop()
         opened = self.watch(ready_timeout=300).find("open")
@@ -117,6 +120,33 @@ class Certificates(Case):
 
     def test_an_address_is_checked_against_addresses_only(self):
         self.refused(self.other("texts", names="DNS:127.0.0.1"), "127.0.0.1", "mismatch")
+
+    def test_a_certificate_of_the_right_ca_for_another_host_is_refused(self):
+        leaf = Identity(self.folder, "leaf", names="DNS:other.example,IP:192.0.2.1", signed_by=self.identity)
+        self.refused(self.serve(leaf, client_ca=self.identity), "127.0.0.1", "mismatch")
+
+    def test_names_are_compared_as_wholes(self):
+        for names, wanted, fits in (("DNS:core.example.com", "CORE.example.com.", True),
+                                    ("DNS:core.example.com", "core.example.com.evil.example", False),
+                                    ("DNS:core.example.com", "example.com", False),
+                                    ("DNS:*.example.com", "core.example.com", True),
+                                    ("DNS:*.example.com", "a.core.example.com", False),
+                                    ("DNS:*.example.com", "example.com", False),
+                                    ("DNS:c*.example.com", "core.example.com", False),
+                                    ("DNS:other.example", "leaf", False),  # that is its common name
+                                    ("IP:2001:db8::1", "2001:DB8:0:0::1", True),
+                                    ("IP:2001:db8::2", "2001:db8::1", False),
+                                    ("DNS:192.0.2.1", "192.0.2.1", False)):
+            with self.subTest(names=names, wanted=wanted):
+                server = self.serve(Identity(self.folder, "leaf", names=names, signed_by=self.identity),
+                                    client_ca=self.identity)
+                if fits:
+                    watch = self.watch(address=server.address, server_name=wanted)
+                    watch.until_streaming(1)
+                else:
+                    watch = self.refused(server, "mismatch", server_name=wanted)
+                watch.end()
+                server.stop()
 
     def test_another_ca_is_refused(self):
         self.refused(self.serve(Identity(self.folder, "stranger"), client_ca=self.identity), "certificate")
