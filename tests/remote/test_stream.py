@@ -119,6 +119,18 @@ class Sessions(Case):
         watch.until_streaming((1 << 32) + 1)
         self.assertEqual(watch.status()["reader"]["path"], path)
 
+    def test_ids_that_overflow_are_refused(self):
+        last = (1 << 64) - 1
+        self.server.metadata = [("configstream-wire-base", str(last - 1))]
+        for sequence in (1, 2):
+            with self.subTest(sequence=sequence):
+                self.server.on_stream.play([subscribed(), snapshot(sequence, GOOD)])
+                watch = self.watch()
+                now = watch.until_error("PROTOCOL")
+                self.assert_told(now, "PROTOCOL")
+                self.assertIsNone(watch.state())
+                watch.end()
+
     def test_metadata_that_is_none_is_refused(self):
         for name, text in (("configstream-path", "no-uuid"), ("configstream-path", ","),
                            ("configstream-path", ",".join(["00000000-0000-4000-8000-000000000000"] * 10)),
