@@ -391,6 +391,14 @@ class Endings(Case):
             self.assertNotRegex(line, r"[\x00-\x1f\x7f]")
             self.assertLess(len(line), 1200)
 
+    def test_a_secret_of_which_the_server_s_words_hold_but_a_part_is_not_told(self):
+        for length in range(200, 320, 7):
+            with self.subTest(length=length):
+                watch = self.fails_amid(status(14, "x" * length + TOKEN), error="REFUSED", grpc=14, mends=False)
+                said = str([*watch.lines(), watch.status()["message"]])
+                self.assertIn("x" * 200, said)
+                self.assertNotIn(TOKEN[:16], said)
+
     def test_trailers_without_a_status(self):
         self.fails_amid(trailers(("other", "x")), error="PROTOCOL", words=["grpc-status"])
 

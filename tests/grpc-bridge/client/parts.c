@@ -160,6 +160,22 @@ Test(client_text, secrets_are_cut_short)
     cr_expect_str_eq(whole, "Bearer ...!");
 }
 
+Test(client_text, a_secret_of_which_the_text_holds_but_the_beginning_is_cut_short_too)
+{
+    char text[64] = "no session '0123456789abcde";
+    text_hide(text, "0123456789abcdef", 8);
+    cr_expect_str_eq(text, "no session '01234567...");
+    char short_text[64] = "no session '012345678";
+    text_hide(short_text, "0123456789abcdef", 8);
+    cr_expect_str_eq(short_text, "no session '01234567.");
+    char whole[64] = "0123456789";
+    text_hide(whole, "0123456789abcdef", 0);
+    cr_expect_str_eq(whole, "...");
+    char few[64] = "that is a";
+    text_hide(few, "abcdefgh", 0);
+    cr_expect_str_eq(few, "that is a");
+}
+
 /* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
 #define ID "00112233-4455-6677-8899-aabbccddeeff"
