@@ -71,7 +71,7 @@ static void give_up(struct machine *machine)
 {
     machine->info.state = CFGS_REMOTE_FAILED;
     machine->retry_ms = 0;
-    report_line(&machine->report, REPORT_ERROR, CFGS_REMOTE_ERROR, "stream error: %s; nothing is tried again",
+    report_line(&machine->report, REPORT_END, CFGS_REMOTE_ERROR, "stream error: %s; nothing is tried again",
                 machine->failure.text);
 }
 
@@ -160,12 +160,13 @@ static void dial(struct machine *machine, const struct failure *why)
     fail(machine, &failure);
 }
 
-static void await_files(struct machine *machine, const struct failure *failure)
+static void await_files(struct machine *machine, struct failure *failure)
 {
     if (machine->options.once) {
         fail(machine, failure);
         return;
     }
+    censor(machine, failure->text);
     if (machine->info.state != CFGS_REMOTE_CREDENTIALS || strcmp(machine->failure.text, failure->text) != 0)
         note_failure(machine, failure);
     machine->info.state = CFGS_REMOTE_CREDENTIALS;

@@ -252,6 +252,15 @@ class Credentials(Case):
         write(self.cert, read(self.identity.combined))
         watch.until_streaming(1)
 
+    def test_a_name_of_a_file_makes_no_second_line(self):
+        path = os.path.join(self.folder, "two\nlines\x1b[31m")
+        watch = self.watch(token_file=path)
+        watch.until_error("CREDENTIALS")
+        write(path, TOKEN.encode())
+        watch.until_streaming(1)
+        for line in watch.lines():
+            self.assertNotRegex(line, r"[\x00-\x1f\x7f]")
+
     def test_files_that_cannot_be_used_are_named_and_waited_for(self):
         for path, content in ((self.cert, b"nonsense"), (self.cert, read(self.identity.certificate)), (self.cert, b""),
                               (self.token_file, b""), (self.token_file, b"two\nlines"), (self.token_file, b"\x01" * 64)):
@@ -300,6 +309,13 @@ class Credentials(Case):
 
 
 class Registering(Case):
+    def test_the_last_word_is_told_however_much_was_told_before(self):
+        self.server.on_register.play(*[[status(14, "for reason %d" % number)] for number in range(8)],
+                                     [status(3, "no such pid")])
+        watch = self.watch()
+        watch.until("the end", lambda one: one["state"] == "failed")
+        self.assertEqual(len([line for line in watch.lines() if "no such pid" in line]), 1, watch.lines())
+
     def test_what_a_registration_says(self):
         watch = self.streaming(pid=4711, stream_name="label")
         call = self.server.registrations[0]
