@@ -121,10 +121,16 @@ static void fail_memory(struct machine *machine)
 }
 
 /* With the address in front: there may be several. */
+static void place(const struct machine *machine, const struct failure *failure, struct failure *placed)
+{
+    *placed = *failure;
+    snprintf(placed->text, sizeof placed->text, "%s: %.380s", machine->info.peer, failure->text);
+}
+
 static void fail_at_peer(struct machine *machine, const struct failure *failure)
 {
-    struct failure placed = *failure;
-    snprintf(placed.text, sizeof placed.text, "%s: %.380s", machine->info.peer, failure->text);
+    struct failure placed;
+    place(machine, failure, &placed);
     fail(machine, &placed);
 }
 
@@ -143,10 +149,20 @@ static bool dial_one(struct machine *machine, const struct address *address, str
     return machine->transport != NULL;
 }
 
-/* The next address that can be dialled at all. */
-static void dial(struct machine *machine, const struct failure *why)
+/* An address met this.  Of several the one tells most that got farther than not being reached. */
+static void note_unreached(struct machine *machine, const struct failure *failure)
 {
-    struct failure failure = *why;
+    struct failure *all = &machine->unreached;
+    size_t length = strlen(all->text);
+    if (all->code == CFGS_ERR_UNREACHABLE)
+        all->code = failure->code;
+    snprintf(all->text + length, sizeof all->text - length, "%s%.380s", length ? "; " : "", failure->text);
+}
+
+/* The next address that can be dialled at all. */
+static void dial(struct machine *machine)
+{
+    struct failure failure;
     while (machine->next_address < machine->addresses.count) {
         const struct address *address = &machine->addresses.all[machine->next_address++];
         host_port_name(&address->storage, machine->info.peer);
@@ -156,7 +172,9 @@ static void dial(struct machine *machine, const struct failure *why)
         machine->connect_until_ms = machine->now + machine->setup.connect_timeout_ms;
         if (dial_one(machine, address, &failure))
             return;
+        note_unreached(machine, &failure);
     }
+    failure = machine->unreached;
     fail(machine, &failure);
 }
 
@@ -195,21 +213,22 @@ static void attempt(struct machine *machine)
     machine->now = now_ms(); /* names may have taken their time */
     address_prefer(&machine->addresses, &machine->good);
     machine->next_address = 0;
-    failure_set(&failure, CFGS_ERR_UNREACHABLE, "there is no address");
-    dial(machine, &failure);
+    failure_set(&machine->unreached, CFGS_ERR_UNREACHABLE, "%s", "");
+    dial(machine);
 }
 
-/* Until TCP is through it is only this address that failed. */
+/* Until it is up it is only this address that failed. */
 static void connection_lost(struct machine *machine, const struct failure *failure)
 {
-    struct failure placed = *failure;
-    if (transport_is_connected(machine->transport) || machine->next_address == machine->addresses.count) {
+    struct failure placed;
+    if (transport_is_up(machine->transport)) {
         fail_at_peer(machine, failure);
         return;
     }
-    snprintf(placed.text, sizeof placed.text, "%s: %.380s", machine->info.peer, failure->text);
+    place(machine, failure, &placed);
+    note_unreached(machine, &placed);
     hang_up(machine);
-    dial(machine, &placed);
+    dial(machine);
 }
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */

@@ -42,6 +42,7 @@ struct machine {
 
     struct addresses addresses;
     unsigned next_address;
+    struct failure unreached; /* what the addresses of this attempt met */
     struct address good; /* the last one that was up */
     struct transport *transport;
     int64_t connect_until_ms, keepalive_ms;

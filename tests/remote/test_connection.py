@@ -66,6 +66,25 @@ class Addresses(Case):
                 watch = self.watch(address=address % server.port)
                 self.assertIn(str(server.port), watch.until_streaming(1)["peer"])
 
+    def test_of_several_addresses_none_keeps_the_next_one_from_its_turn(self):
+        other = self.serve(host="::1", port=self.server.port)
+        for script in ([close()], [handshake(), close()], [handshake(), silence()]):
+            self.server.on_connect.play(script)
+            watch = self.watch(address="localhost:%d" % self.server.port, connect_timeout=1000)
+            self.assertEqual(watch.until_streaming(1)["peer"], "[::1]:%d" % other.port)
+            watch.end()
+
+    def test_of_several_addresses_each_is_told_with_what_it_met(self):
+        address = "localhost:%d" % self.server.port
+        self.server.on_connect.play([handshake(), close()])
+        self.watch(address=address).until("both", lambda one: "127.0.0.1:" in one["message"] and
+                                          "closed" in one["message"] and "[::1]:" in one["message"] and
+                                          "refused" in one["message"])
+        self.server.on_connect.play([handshake(), settings()])
+        self.server.present(Identity(self.folder, "stranger"))
+        now = self.watch(address=address).until_error("TLS")
+        self.assert_told(now, "TLS", ["127.0.0.1:", "certificate", "[::1]:", "refused"])
+
     def test_a_number_in_another_notation_is_the_same_address(self):
         self.assertEqual(self.watch(address="127.1:%d" % self.server.port).until_streaming(1)["peer"], self.server.address)
 
