@@ -449,6 +449,14 @@ static void registration_ended(struct machine *machine)
     }
 }
 
+static void refresh_failed(struct machine *machine, struct failure *failure)
+{
+    machine->info.counters.refresh_failures++;
+    censor(machine, failure->text);
+    report_line(&machine->report, REPORT_SESSION, CFGS_REMOTE_WARN, "%s; trying again in %" PRId64 " s", failure->text,
+                machine->interval_ms / 1000);
+}
+
 /* Only a refused session matters: while the stream is open the core hears of us, and a broken connection shows there. */
 static void refresh_ended(struct machine *machine)
 {
@@ -458,14 +466,12 @@ static void refresh_ended(struct machine *machine)
         machine->session_used_ms = machine->now;
         return;
     }
-    machine->info.counters.refresh_failures++;
     if (is_about_session(&failure, machine->unary.message)) {
+        machine->info.counters.refresh_failures++;
         session_refused(machine, &failure);
-        return;
+    } else {
+        refresh_failed(machine, &failure);
     }
-    censor(machine, failure.text);
-    report_line(&machine->report, REPORT_SESSION, CFGS_REMOTE_WARN, "%s; trying again in %" PRId64 " s", failure.text,
-                machine->interval_ms / 1000);
 }
 
 static void unary_ended(struct machine *machine)
@@ -549,13 +555,12 @@ static void unary_late(struct machine *machine)
     enum unary_kind kind = machine->unary_kind;
     machine->unary_kind = UNARY_NONE;
     transport_forget(machine->transport, &machine->unary);
-    if (kind == UNARY_REFRESH) {
-        machine->info.counters.refresh_failures++;
-        return;
-    }
-    failure_set(&failure, CFGS_ERR_UNREACHABLE, "registration: no answer in %" PRIu32 " ms",
-                machine->setup.call_timeout_ms);
-    fail_at_peer(machine, &failure);
+    failure_set(&failure, CFGS_ERR_UNREACHABLE, "%s: no answer in %" PRIu32 " ms",
+                kind == UNARY_REFRESH ? "refresh" : "registration", machine->setup.call_timeout_ms);
+    if (kind == UNARY_REFRESH)
+        refresh_failed(machine, &failure);
+    else
+        fail_at_peer(machine, &failure);
 }
 
 static void check_times(struct machine *machine)

@@ -84,6 +84,14 @@ class Sessions(Case):
         watch.find("update", lambda one: one["sequence"] == 2)
         self.assertEqual((len(self.server.registrations), len(self.server.streams)), (1, 1))
 
+    def test_a_refresh_that_is_never_answered_is_told_and_leaves_the_stream_alone(self):
+        self.server.on_register.play([session(interval=1)])
+        self.server.on_refresh.play([never()])
+        watch = self.streaming(call_timeout=200)
+        watch.until("the count", lambda one: one["counters"]["refresh_failures"] >= 2)
+        self.assertTrue([line for line in watch.lines() if "refresh: no answer in 200 ms" in line], watch.lines())
+        self.assertEqual((len(self.server.registrations), len(self.server.streams)), (1, 1))
+
     def test_new_sessions_that_are_refused_again_and_again_are_no_tight_loop(self):
         self.server.on_stream.play([forget(), subscribed()])
         watch = self.watch()
