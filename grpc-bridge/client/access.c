@@ -136,12 +136,10 @@ static int make_context(const struct access_options *options, const struct mater
 static bool set_name(SSL *ssl, const char *name)
 {
     X509_VERIFY_PARAM *wanted = SSL_get0_param(ssl);
-    char host[HOST_PORT_HOST_BYTES];
+    char host[HOST_PORT_HOST_BYTES], number[ADDRESS_NUMBER_BYTES];
+    if (address_number(name, number))
+        return X509_VERIFY_PARAM_set1_ip_asc(wanted, number) == 1;
     snprintf(host, sizeof host, "%s", name);
-    if (address_is_numeric(host)) {
-        host[strcspn(host, "%")] = '\0';
-        return X509_VERIFY_PARAM_set1_ip_asc(wanted, host) == 1;
-    }
     size_t length = strlen(host);
     if (length > 1 && host[length - 1] == '.')
         host[length - 1] = '\0';

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -20,13 +19,20 @@ static int look_up(const char *host, const char *port, int flags, struct addrinf
     return getaddrinfo(host, port, &hints, found);
 }
 
-bool address_is_numeric(const char *host)
+bool address_number(const char *host, char to[ADDRESS_NUMBER_BYTES])
 {
+    char text[NI_MAXHOST];
     struct addrinfo *found;
-    bool numeric = look_up(host, NULL, AI_NUMERICHOST, &found) == 0;
-    if (numeric)
-        freeaddrinfo(found);
-    return numeric;
+    if (look_up(host, NULL, AI_NUMERICHOST, &found) != 0)
+        return false;
+    bool known = getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0;
+    freeaddrinfo(found);
+    size_t length = known ? strcspn(text, "%") : ADDRESS_NUMBER_BYTES;
+    if (length >= ADDRESS_NUMBER_BYTES)
+        return false;
+    memcpy(to, text, length);
+    to[length] = '\0';
+    return true;
 }
 
 static bool is_same(const struct address *a, const struct address *b)
@@ -69,7 +75,7 @@ static int add(struct addresses *addresses, const char *host, const char *port, 
 static int add_name(struct addresses *addresses, const char *host, const char *port)
 {
     if (strcasecmp(host, "localhost") != 0)
-        return add(addresses, host, port, address_is_numeric(host) ? AI_NUMERICHOST : 0);
+        return add(addresses, host, port, 0); /* which looks up no numbers */
     int error = add(addresses, "127.0.0.1", port, AI_NUMERICHOST);
     return error ? error : add(addresses, "::1", port, AI_NUMERICHOST);
 }

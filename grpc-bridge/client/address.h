@@ -5,9 +5,10 @@
 #include "base/host_port.h"
 #include "client/failure.h"
 
+#include <netinet/in.h>
 #include <stdbool.h>
 
-enum { ADDRESSES_MAX = 16 };
+enum { ADDRESSES_MAX = 16, ADDRESS_NUMBER_BYTES = INET6_ADDRSTRLEN };
 
 struct address {
     struct sockaddr_storage storage;
@@ -22,8 +23,8 @@ struct addresses {
 /** HOST:PORT with a port to dial; false: it is not of that form. */
 bool address_parse(const char *text, char host[HOST_PORT_HOST_BYTES], const char **port);
 
-/** An address as a number, maybe with a scope: nothing to look up, and no name to check. */
-bool address_is_numeric(const char *host);
+/** An address as a number: nothing to look up, and no name to check.  Its usual notation, without a scope. */
+bool address_number(const char *host, char to[ADDRESS_NUMBER_BYTES]);
 
 /** Of numbers and "localhost" (both families) without a look-up; else by getaddrinfo(), which may take its time.
  *  Of more than there is room for the first. */

@@ -90,11 +90,15 @@ static int stage(cfgs_batch *batch, const struct config_event *event)
     return error;
 }
 
+/* What is invalid about a commit can only be the ID, and that the sender chose. */
 static int commit_failed(const struct apply *apply, int error, uint64_t sequence, struct failure *failure)
 {
     const cfgs_error_detail *detail = cfgs_publisher_error(apply->publisher);
     const char *words = detail && detail->code == error && detail->message[0] ? detail->message : cfgs_strerror(error);
-    return failure_set(failure, error, "snapshot #%" PRIu64 " cannot be applied: %s", sequence, words);
+    bool bad_id = error == CFGS_ERR_INVALID;
+    apply->info->counters.malformed += bad_id;
+    return failure_set(failure, bad_id ? CFGS_ERR_PROTOCOL : error, "snapshot #%" PRIu64 " cannot be applied: %s", sequence,
+                       words);
 }
 
 static int apply_snapshot(struct apply *apply, const struct config_event *event, uint64_t sequence,

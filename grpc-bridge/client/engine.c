@@ -74,6 +74,7 @@ static void *engine_main(void *argument)
         machine_turn(&engine->machine, now_ms());
         publish(engine);
     } while (wait(engine));
+    machine_clear(&engine->machine); /* its good-bye may raise SIGPIPE, which only this thread is sure to block */
     return NULL;
 }
 
@@ -106,7 +107,6 @@ static bool init_lock(struct engine *engine)
 
 static void free_engine(struct engine *engine)
 {
-    machine_clear(&engine->machine);
     pthread_cond_destroy(&engine->changed);
     pthread_mutex_destroy(&engine->lock);
     if (engine->stop_fd >= 0)
@@ -140,10 +140,12 @@ int engine_open(const struct engine_options *options, struct engine **out)
     }
     engine->stop_fd = engine->ended_fd = -1;
     int error = start(engine, options);
-    if (error == CFGS_OK)
+    if (error == CFGS_OK) {
         *out = engine;
-    else
-        free_engine(engine);
+        return CFGS_OK;
+    }
+    machine_clear(&engine->machine);
+    free_engine(engine);
     return error;
 }
 

@@ -1,5 +1,5 @@
 /* client/machine.c  SPDX-License-Identifier: Apache-2.0 */
-#include "client/machine.h"
+#include "client/session.h"
 
 #include "base/clock.h"
 #include "client/text.h"
@@ -14,15 +14,9 @@ enum {
     TICK_MS = 500,
     TOUCH_MS = 100,
     FILES_LOOK_MS = 500,
-    DEFAULT_INTERVAL_S = 10,
-    INTERVAL_MAX_S = 60 * 60,
-    FRESH_SESSION_MS = 5000, /* a session refused at this age is no session that has expired */
-    SETTLED_FACTOR = 10,     /* a connection that lived so many shortest pauses was a good one */
+    SETTLED_FACTOR = 10, /* a connection that lived so many shortest pauses was a good one */
     KEEPALIVE_MAX_MS = 60 * 60 * 1000
 };
-
-static const char STREAM_PATH[] = "/datadog.api.v1.AgentSecure/StreamConfigEvents";
-static const char NOT_ENABLED[] = "remote agent registry not enabled";
 
 static bool has_connection(const struct machine *machine)
 {
@@ -45,8 +39,7 @@ static void hang_up(struct machine *machine)
         cfgs_publisher_touch_upstream(machine->options.publisher, false);
 }
 
-/* What a server says may repeat what must not be told. */
-static void censor(const struct machine *machine, char *text)
+void machine_censor(const struct machine *machine, char *text)
 {
     static const size_t SCHEME_BYTES = sizeof "Bearer " - 1;
     text_hide(text, machine->session, SESSION_SHOWN_BYTES);
@@ -60,7 +53,7 @@ static void censor(const struct machine *machine, char *text)
 static void note_failure(struct machine *machine, const struct failure *failure)
 {
     machine->failure = *failure;
-    censor(machine, machine->failure.text);
+    machine_censor(machine, machine->failure.text);
     machine->info.counters.failures++;
     machine->info.error = failure->code;
     machine->info.grpc_status = failure->grpc_status;
@@ -71,7 +64,7 @@ static void give_up(struct machine *machine)
 {
     machine->info.state = CFGS_REMOTE_FAILED;
     machine->retry_ms = 0;
-    report_line(&machine->report, REPORT_ERROR, CFGS_REMOTE_ERROR, "stream error: %s; nothing is tried again",
+    report_line(&machine->report, REPORT_END, CFGS_REMOTE_ERROR, "stream error: %s; nothing is tried again",
                 machine->failure.text);
 }
 
@@ -113,7 +106,7 @@ static void fail(struct machine *machine, const struct failure *failure)
     report_error(&machine->report, "stream error", machine->failure.text, pause_text);
 }
 
-static void fail_memory(struct machine *machine)
+void machine_fail_memory(struct machine *machine)
 {
     struct failure failure;
     failure_memory(&failure);
@@ -121,10 +114,16 @@ static void fail_memory(struct machine *machine)
 }
 
 /* With the address in front: there may be several. */
-static void fail_at_peer(struct machine *machine, const struct failure *failure)
+static void place(const struct machine *machine, const struct failure *failure, struct failure *placed)
 {
-    struct failure placed = *failure;
-    snprintf(placed.text, sizeof placed.text, "%s: %.380s", machine->info.peer, failure->text);
+    *placed = *failure;
+    snprintf(placed->text, sizeof placed->text, "%s: %.380s", machine->info.peer, failure->text);
+}
+
+void machine_fail_at_peer(struct machine *machine, const struct failure *failure)
+{
+    struct failure placed;
+    place(machine, failure, &placed);
     fail(machine, &placed);
 }
 
@@ -143,10 +142,20 @@ static bool dial_one(struct machine *machine, const struct address *address, str
     return machine->transport != NULL;
 }
 
-/* The next address that can be dialled at all. */
-static void dial(struct machine *machine, const struct failure *why)
+/* An address met this.  Of several the one tells most that got farther than not being reached. */
+static void note_unreached(struct machine *machine, const struct failure *failure)
 {
-    struct failure failure = *why;
+    struct failure *all = &machine->unreached;
+    size_t length = strlen(all->text);
+    if (all->code == CFGS_ERR_UNREACHABLE)
+        all->code = failure->code;
+    snprintf(all->text + length, sizeof all->text - length, "%s%.380s", length ? "; " : "", failure->text);
+}
+
+/* The next address that can be dialled at all. */
+static void dial(struct machine *machine)
+{
+    struct failure failure;
     while (machine->next_address < machine->addresses.count) {
         const struct address *address = &machine->addresses.all[machine->next_address++];
         host_port_name(&address->storage, machine->info.peer);
@@ -156,16 +165,19 @@ static void dial(struct machine *machine, const struct failure *why)
         machine->connect_until_ms = machine->now + machine->setup.connect_timeout_ms;
         if (dial_one(machine, address, &failure))
             return;
+        note_unreached(machine, &failure);
     }
+    failure = machine->unreached;
     fail(machine, &failure);
 }
 
-static void await_files(struct machine *machine, const struct failure *failure)
+static void await_files(struct machine *machine, struct failure *failure)
 {
     if (machine->options.once) {
         fail(machine, failure);
         return;
     }
+    machine_censor(machine, failure->text);
     if (machine->info.state != CFGS_REMOTE_CREDENTIALS || strcmp(machine->failure.text, failure->text) != 0)
         note_failure(machine, failure);
     machine->info.state = CFGS_REMOTE_CREDENTIALS;
@@ -194,284 +206,22 @@ static void attempt(struct machine *machine)
     machine->now = now_ms(); /* names may have taken their time */
     address_prefer(&machine->addresses, &machine->good);
     machine->next_address = 0;
-    failure_set(&failure, CFGS_ERR_UNREACHABLE, "there is no address");
-    dial(machine, &failure);
+    failure_set(&machine->unreached, CFGS_ERR_UNREACHABLE, "%s", "");
+    dial(machine);
 }
 
-/* Until TCP is through it is only this address that failed. */
+/* Until it is up it is only this address that failed. */
 static void connection_lost(struct machine *machine, const struct failure *failure)
 {
-    struct failure placed = *failure;
-    if (transport_is_connected(machine->transport) || machine->next_address == machine->addresses.count) {
-        fail_at_peer(machine, failure);
+    struct failure placed;
+    if (transport_is_up(machine->transport)) {
+        machine_fail_at_peer(machine, failure);
         return;
     }
-    snprintf(placed.text, sizeof placed.text, "%s: %.380s", machine->info.peer, failure->text);
+    place(machine, failure, &placed);
+    note_unreached(machine, &placed);
     hang_up(machine);
-    dial(machine, &placed);
-}
-
-/* ---- calls ------------------------------------------------------------------------------------------------------- */
-
-static bool call_unary(struct machine *machine, enum unary_kind kind, const char *path)
-{
-    struct failure failure;
-    machine->unary.message_max = RPC_UNARY_MAX_BYTES;
-    if (transport_call(machine->transport, &machine->unary, path, NULL, machine->setup.call_timeout_ms, &failure) !=
-        CFGS_OK) {
-        fail_at_peer(machine, &failure);
-        return false;
-    }
-    machine->unary_kind = kind;
-    machine->unary_until_ms = machine->now + machine->setup.call_timeout_ms;
-    return true;
-}
-
-static void register_now(struct machine *machine)
-{
-    machine->info.state = CFGS_REMOTE_REGISTERING;
-    rpc_clear(&machine->unary);
-    if (!registration_ask(&machine->setup, &machine->unary))
-        fail_memory(machine);
-    else
-        call_unary(machine, UNARY_REGISTER, registration_register_path(machine->legacy));
-}
-
-static void begin_registration(struct machine *machine)
-{
-    machine->tried_other_name = false;
-    register_now(machine);
-}
-
-static void refresh(struct machine *machine)
-{
-    machine->refresh_ms = machine->now + machine->interval_ms;
-    rpc_clear(&machine->unary);
-    if (!registration_ask_refresh(machine->session, &machine->unary))
-        fail_memory(machine);
-    else
-        call_unary(machine, UNARY_REFRESH, registration_refresh_path(machine->legacy));
-}
-
-/* ---- the stream -------------------------------------------------------------------------------------------------- */
-
-static void say_snapshot(void *context, uint64_t sequence, size_t settings)
-{
-    struct machine *machine = context;
-    report_line(&machine->report, REPORT_SNAPSHOT, CFGS_REMOTE_INFO,
-                "applying snapshot (seq %" PRIu64 ", %zu settings)", sequence, settings);
-}
-
-static int stream_began(void *context, struct failure *failure)
-{
-    struct machine *machine = context;
-    int error = apply_begin(&machine->apply, machine->setup.address, machine->stream.wire_base, machine->stream.path,
-                            failure);
-    if (error == CFGS_OK)
-        report_line(&machine->report, REPORT_STREAM, CFGS_REMOTE_INFO, "stream established with %s, session %.*s",
-                    machine->info.peer, SESSION_SHOWN_BYTES, machine->session);
-    return error;
-}
-
-static void note_first_snapshot(struct machine *machine)
-{
-    machine->ready = true;
-    machine->info.first_snapshot_ms = now_ms() - machine->opened_ms;
-    report_line(&machine->report, REPORT_OTHER, CFGS_REMOTE_INFO, "first snapshot applied after %" PRId64 " ms",
-                machine->info.first_snapshot_ms);
-}
-
-static int stream_took(void *context, const uint8_t *message, size_t length, struct failure *failure)
-{
-    struct machine *machine = context;
-    int error = apply_message(&machine->apply, message, length, failure);
-    failure->permanent = error == CFGS_ERR_LOCKED || error == CFGS_ERR_FORKED; /* the arena is another's now */
-    if (error != CFGS_OK)
-        return error;
-    if (machine->info.state != CFGS_REMOTE_STREAMING) {
-        machine->info.state = CFGS_REMOTE_STREAMING;
-        machine->info.error = CFGS_OK;
-        machine->info.grpc_status = -1;
-        machine->info.message[0] = '\0';
-        machine->applied = true;
-        machine->touched_ms = 0;
-    }
-    if (!machine->ready)
-        note_first_snapshot(machine);
-    return CFGS_OK;
-}
-
-static void subscribe(struct machine *machine)
-{
-    struct failure failure;
-    machine->info.state = CFGS_REMOTE_SUBSCRIBING;
-    machine->refresh_ms = machine->now + machine->interval_ms;
-    transport_forget(machine->transport, &machine->stream);
-    if (!registration_ask_stream(&machine->setup, &machine->stream)) {
-        fail_memory(machine);
-        return;
-    }
-    machine->stream.streaming = true;
-    machine->stream.message_max = machine->setup.max_message_bytes;
-    machine->stream.begin = stream_began;
-    machine->stream.take = stream_took;
-    machine->stream.context = machine;
-    if (transport_call(machine->transport, &machine->stream, STREAM_PATH, machine->session, 0, &failure) != CFGS_OK) {
-        fail_at_peer(machine, &failure);
-        return;
-    }
-    machine->info.counters.streams++;
-    if (!machine->ready)
-        report_line(&machine->report, REPORT_WAITING, CFGS_REMOTE_INFO, "waiting for initial configuration from %s",
-                    machine->info.peer);
-}
-
-/* ---- sessions ---------------------------------------------------------------------------------------------------- */
-
-static void drop_session(struct machine *machine)
-{
-    OPENSSL_cleanse(machine->session, sizeof machine->session);
-    machine->info.session_prefix[0] = '\0';
-}
-
-/* Does this status speak of the session, and not of us?  UNAUTHENTICATED may be about either (upstream-facts 2.5). */
-static bool is_about_session(const struct failure *failure, const char *message)
-{
-    return failure->grpc_status == GRPC_PERMISSION_DENIED || failure->grpc_status == GRPC_NOT_FOUND ||
-           (failure->grpc_status == GRPC_UNAUTHENTICATED && strstr(message, "session_id"));
-}
-
-static void session_refused(struct machine *machine, struct failure *failure)
-{
-    bool fresh = machine->now - machine->session_ms < FRESH_SESSION_MS, again = fresh && machine->refused_fresh;
-    machine->refused_fresh = fresh;
-    failure->code = CFGS_ERR_SESSION;
-    machine->info.counters.sessions_refused++;
-    censor(machine, failure->text);
-    report_line(&machine->report, REPORT_SESSION, CFGS_REMOTE_WARN, "dropping session %.*s: %s", SESSION_SHOWN_BYTES,
-                machine->session, failure->text);
-    drop_session(machine);
-    if (again || machine->options.once || transport_is_leaving(machine->transport)) {
-        fail_at_peer(machine, failure);
-        return;
-    }
-    if (machine->info.state == CFGS_REMOTE_STREAMING)
-        cfgs_publisher_touch_upstream(machine->options.publisher, false);
-    transport_forget(machine->transport, &machine->stream);
-    transport_forget(machine->transport, &machine->unary);
-    machine->unary_kind = UNARY_NONE;
-    begin_registration(machine);
-}
-
-static void take_session(struct machine *machine, const struct registration *registration)
-{
-    uint32_t interval = registration->interval_s ? registration->interval_s : DEFAULT_INTERVAL_S;
-    bool again = machine->info.counters.registrations++ > 0;
-    memcpy(machine->session, registration->session, sizeof machine->session);
-    snprintf(machine->info.session_prefix, sizeof machine->info.session_prefix, "%.*s", SESSION_SHOWN_BYTES,
-             machine->session);
-    machine->interval_ms = 1000 * (int64_t)(interval < INTERVAL_MAX_S ? interval : INTERVAL_MAX_S);
-    machine->session_ms = machine->session_used_ms = machine->now;
-    report_line(&machine->report, REPORT_REGISTERED, CFGS_REMOTE_INFO,
-                "%s: flavor '%s', session %s, to be refreshed every %" PRId64 " s",
-                again ? "re-registered" : "remote agent registered", machine->setup.flavor, machine->info.session_prefix,
-                machine->interval_ms / 1000);
-    subscribe(machine);
-}
-
-/* ---- what ended -------------------------------------------------------------------------------------------------- */
-
-/* True: the other name of the service was asked. */
-static bool try_other_name(struct machine *machine)
-{
-    if (machine->tried_other_name)
-        return false;
-    machine->tried_other_name = true;
-    machine->legacy = !machine->legacy;
-    register_now(machine);
-    return true;
-}
-
-static void registration_failed(struct machine *machine, struct failure *failure)
-{
-    bool disabled = strstr(machine->unary.message, NOT_ENABLED) != NULL;
-    bool unknown = failure->grpc_status == GRPC_UNIMPLEMENTED && !disabled;
-    if (unknown && try_other_name(machine))
-        return;
-    failure->slow = failure->grpc_status == GRPC_UNIMPLEMENTED && disabled;
-    failure->permanent = unknown || failure->grpc_status == GRPC_INVALID_ARGUMENT;
-    if (failure->grpc_status == GRPC_UNAUTHENTICATED)
-        failure->code = CFGS_ERR_UNAUTHENTICATED;
-    fail_at_peer(machine, failure);
-}
-
-static void registration_ended(struct machine *machine)
-{
-    struct failure failure;
-    struct registration registration;
-    if (rpc_outcome(&machine->unary, "registration", &failure) != CFGS_OK) {
-        registration_failed(machine, &failure);
-        return;
-    }
-    if (registration_take(&machine->unary, &registration, &failure) == CFGS_OK) {
-        take_session(machine, &registration);
-        OPENSSL_cleanse(&registration, sizeof registration);
-    } else {
-        machine->info.counters.malformed++;
-        fail_at_peer(machine, &failure);
-    }
-}
-
-/* Only a refused session matters: while the stream is open the core hears of us, and a broken connection shows there. */
-static void refresh_ended(struct machine *machine)
-{
-    struct failure failure;
-    if (rpc_outcome(&machine->unary, "refresh", &failure) == CFGS_OK) {
-        machine->info.counters.refreshes++;
-        machine->session_used_ms = machine->now;
-        return;
-    }
-    machine->info.counters.refresh_failures++;
-    if (is_about_session(&failure, machine->unary.message)) {
-        session_refused(machine, &failure);
-        return;
-    }
-    censor(machine, failure.text);
-    report_line(&machine->report, REPORT_SESSION, CFGS_REMOTE_WARN, "%s; trying again in %" PRId64 " s", failure.text,
-                machine->interval_ms / 1000);
-}
-
-static void unary_ended(struct machine *machine)
-{
-    enum unary_kind kind = machine->unary_kind;
-    machine->unary_kind = UNARY_NONE;
-    if (kind == UNARY_REGISTER)
-        registration_ended(machine);
-    else
-        refresh_ended(machine);
-}
-
-static void stream_ended(struct machine *machine)
-{
-    struct failure failure;
-    struct rpc *stream = &machine->stream;
-    if (rpc_outcome(stream, "the stream", &failure) == CFGS_OK) {
-        failure_set(&failure, CFGS_ERR_REFUSED, "the server ended the stream with OK");
-        failure.grpc_status = GRPC_OK;
-    }
-    if (failure.code == CFGS_ERR_PROTOCOL && !stream->refused) /* apply.c counts its own */
-        machine->info.counters.malformed++;
-    if (!stream->broken && is_about_session(&failure, stream->message)) {
-        session_refused(machine, &failure);
-        return;
-    }
-    if (failure.grpc_status == GRPC_UNAUTHENTICATED)
-        failure.code = CFGS_ERR_UNAUTHENTICATED;
-    if (failure.grpc_status == GRPC_UNIMPLEMENTED) {
-        failure.slow = strstr(stream->message, NOT_ENABLED) != NULL;
-        failure.permanent = !failure.slow;
-    }
-    fail_at_peer(machine, &failure);
+    dial(machine);
 }
 
 /* ---- a turn with a connection ------------------------------------------------------------------------------------ */
@@ -480,10 +230,7 @@ static void came_up(struct machine *machine)
 {
     machine->info.counters.connects++;
     machine->good = machine->addresses.all[machine->next_address - 1];
-    if (machine->session[0] && machine->now - machine->session_used_ms < machine->interval_ms)
-        subscribe(machine);
-    else
-        begin_registration(machine);
+    session_open(machine);
 }
 
 /* An open stream is a sign of life of the session, too. */
@@ -516,21 +263,6 @@ static bool is_stalled(const struct machine *machine)
            machine->now - stream->data_ms >= machine->setup.call_timeout_ms;
 }
 
-static void unary_late(struct machine *machine)
-{
-    struct failure failure;
-    enum unary_kind kind = machine->unary_kind;
-    machine->unary_kind = UNARY_NONE;
-    transport_forget(machine->transport, &machine->unary);
-    if (kind == UNARY_REFRESH) {
-        machine->info.counters.refresh_failures++;
-        return;
-    }
-    failure_set(&failure, CFGS_ERR_UNREACHABLE, "registration: no answer in %" PRIu32 " ms",
-                machine->setup.call_timeout_ms);
-    fail_at_peer(machine, &failure);
-}
-
 static void check_times(struct machine *machine)
 {
     struct failure failure;
@@ -541,19 +273,19 @@ static void check_times(struct machine *machine)
                     machine->setup.connect_timeout_ms);
         connection_lost(machine, &failure);
     } else if (machine->unary_kind != UNARY_NONE && machine->now >= machine->unary_until_ms) {
-        unary_late(machine);
+        session_unary_late(machine);
     } else if (is_stalled(machine)) {
         failure_set(&failure, CFGS_ERR_UNREACHABLE,
                     machine->stream.began ? "the stream stalled in the middle of a message"
                                           : "the stream was requested, and no answer came in %" PRIu32 " ms",
                     machine->setup.call_timeout_ms);
-        fail_at_peer(machine, &failure);
+        machine_fail_at_peer(machine, &failure);
     } else if (machine->stream.stream && machine->unary_kind == UNARY_NONE && machine->now >= machine->refresh_ms) {
         if (transport_is_leaving(machine->transport)) {
             failure_set(&failure, CFGS_ERR_UNREACHABLE, "the server takes no more calls on this connection");
-            fail_at_peer(machine, &failure);
+            machine_fail_at_peer(machine, &failure);
         } else {
-            refresh(machine);
+            session_refresh(machine);
         }
     }
 }
@@ -567,9 +299,9 @@ static void turn_connection(struct machine *machine)
     if (machine->info.state == CFGS_REMOTE_CONNECTING && transport_is_up(machine->transport))
         came_up(machine);
     if (has_connection(machine) && machine->unary_kind != UNARY_NONE && is_over(&machine->unary))
-        unary_ended(machine);
+        session_unary_ended(machine);
     if (has_connection(machine) && is_over(&machine->stream))
-        stream_ended(machine);
+        session_stream_ended(machine);
     if (has_connection(machine) && error != CFGS_OK)
         connection_lost(machine, &failure);
     if (has_connection(machine))
@@ -669,11 +401,7 @@ int machine_init(struct machine *machine, const struct engine_options *options)
     if (RAND_bytes((unsigned char *)&seed, sizeof seed) != 1)
         return detail_set(remote->detail, CFGS_ERR_SYSTEM, 0, "there are no random numbers");
     backoff_init(&machine->backoff, machine->setup.backoff_min_ms, machine->setup.backoff_max_ms, seed);
-    rpc_clear(&machine->stream);
-    rpc_clear(&machine->unary);
-    machine->apply = (struct apply){.publisher = options->publisher, .relay = options->relay,
-                                    .hooks = &machine->options.hooks, .info = &machine->info, .say = say_snapshot,
-                                    .context = machine};
+    session_init(machine);
     machine->info = (cfgs_remote_info){.state = CFGS_REMOTE_WAITING, .grpc_status = -1, .retry_ms = -1,
                                        .contact_age_ms = -1, .first_snapshot_ms = -1};
     machine->keepalive_ms = machine->setup.keepalive_ms;

@@ -42,6 +42,7 @@ struct machine {
 
     struct addresses addresses;
     unsigned next_address;
+    struct failure unreached; /* what the addresses of this attempt met */
     struct address good; /* the last one that was up */
     struct transport *transport;
     int64_t connect_until_ms, keepalive_ms;
@@ -55,7 +56,7 @@ struct machine {
     char session[SESSION_MAX_BYTES + 1]; /* "": none */
     int64_t session_ms, session_used_ms; /* since when; last known to be alive */
     int64_t interval_ms;
-    bool refused_fresh; /* the last one was refused when it was a few seconds old: the next gets a pause if that happens again */
+    bool refused_fresh; /* the last one was refused a few seconds after this server gave it: next time there is a pause */
     bool legacy, tried_other_name;
 };
 

@@ -16,6 +16,7 @@ enum report_kind {
     REPORT_SNAPSHOT,
     REPORT_SESSION,
     REPORT_ERROR,
+    REPORT_END, /* told once, and never left out */
     REPORT_OTHER,
     REPORT_KINDS
 };

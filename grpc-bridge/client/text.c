@@ -4,6 +4,7 @@
 #include "base/printable.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { DECODED_BYTES = 1024, HIDDEN_MIN_BYTES = 8 };
@@ -47,6 +48,17 @@ void text_of_message(const char *encoded, size_t length, char *to, size_t size)
     to[at] = '\0';
 }
 
+/* Of a text that was cut where there was no more room. */
+static void hide_beginning(char *text, const char *secret, size_t length, size_t kept)
+{
+    size_t all = strlen(text), most = length - 1 < all ? length - 1 : all;
+    for (size_t part = most; part >= HIDDEN_MIN_BYTES && part > kept; part--)
+        if (memcmp(text + all - part, secret, part) == 0) {
+            snprintf(text + all - part + kept, part - kept + 1, "...");
+            return;
+        }
+}
+
 void text_hide(char *text, const char *secret, size_t kept)
 {
     static const char DOTS[] = "...";
@@ -57,4 +69,5 @@ void text_hide(char *text, const char *secret, size_t kept)
         memcpy(found + kept, DOTS, sizeof DOTS - 1);
         memmove(found + kept + sizeof DOTS - 1, found + length, strlen(found + length) + 1);
     }
+    hide_beginning(text, secret, length, kept);
 }

@@ -14,7 +14,8 @@ int text_hex(char c);
  *  where there is no more room.  NUL-terminated. */
 void text_of_message(const char *encoded, size_t length, char *to, size_t size);
 
-/** Cut every occurrence of a secret in a text down to its first `kept` characters and "...". */
+/** Cut every occurrence of a secret in a text down to its first `kept` characters and "..."; also of the secret's
+ *  beginning at the end of the text, which may have been cut there. */
 void text_hide(char *text, const char *secret, size_t kept);
 
 #endif

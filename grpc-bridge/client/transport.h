@@ -41,7 +41,7 @@ int transport_turn(struct transport *transport, int64_t now, struct failure *fai
 int transport_flush(struct transport *transport, struct failure *failure);
 
 bool transport_is_up(const struct transport *transport);
-/** TCP got through; a failure before that is only about this address. */
+/** TCP got through. */
 bool transport_is_connected(const struct transport *transport);
 /** The server takes no new calls (GOAWAY). */
 bool transport_is_leaving(const struct transport *transport);

@@ -22,7 +22,8 @@
  * Threads: every function from any thread, except cfgs_remote_close(), which must be the last call.  One background
  * thread for each cfgs_remote (all signals blocked in it), none for "shm:".  No signal is used, nothing is global.
  * fork: a child must not use a cfgs_remote; calls return CFGS_ERR_FORKED there.
- * Names are resolved by getaddrinfo() in the background thread.
+ * Names are resolved by getaddrinfo() in the background thread; a look-up that takes seconds holds up the heartbeat, too, so
+ * that cfgs_reader_status() may say CFGS_PRODUCER_STALLED meanwhile.
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef CONFIGSTREAM_REMOTE_H

@@ -66,6 +66,28 @@ class Addresses(Case):
                 watch = self.watch(address=address % server.port)
                 self.assertIn(str(server.port), watch.until_streaming(1)["peer"])
 
+    def test_of_several_addresses_none_keeps_the_next_one_from_its_turn(self):
+        other = self.serve(host="::1", port=self.server.port)
+        for script in ([close()], [handshake(), close()], [handshake(), silence()]):
+            self.server.on_connect.play(script)
+            watch = self.watch(address="localhost:%d" % self.server.port, connect_timeout=1000)
+            self.assertEqual(watch.until_streaming(1)["peer"], "[::1]:%d" % other.port)
+            watch.end()
+
+    def test_of_several_addresses_each_is_told_with_what_it_met(self):
+        address = "localhost:%d" % self.server.port
+        self.server.on_connect.play([handshake(), close()])
+        self.watch(address=address).until("both", lambda one: "127.0.0.1:" in one["message"] and
+                                          "closed" in one["message"] and "[::1]:" in one["message"] and
+                                          "refused" in one["message"])
+        self.server.on_connect.play([handshake(), settings()])
+        self.server.present(Identity(self.folder, "stranger"))
+        now = self.watch(address=address).until_error("TLS")
+        self.assert_told(now, "TLS", ["127.0.0.1:", "certificate", "[::1]:", "refused"])
+
+    def test_a_number_in_another_notation_is_the_same_address(self):
+        self.assertEqual(self.watch(address="127.1:%d" % self.server.port).until_streaming(1)["peer"], self.server.address)
+
     def test_a_start_that_waits_fails_with_what_the_last_attempt_met(self):
         self.server.stop()
         opened = self.watch(ready_timeout=300).find("open")
@@ -117,6 +139,33 @@ class Certificates(Case):
 
     def test_an_address_is_checked_against_addresses_only(self):
         self.refused(self.other("texts", names="DNS:127.0.0.1"), "127.0.0.1", "mismatch")
+
+    def test_a_certificate_of_the_right_ca_for_another_host_is_refused(self):
+        leaf = Identity(self.folder, "leaf", names="DNS:other.example,IP:192.0.2.1", signed_by=self.identity)
+        self.refused(self.serve(leaf, client_ca=self.identity), "127.0.0.1", "mismatch")
+
+    def test_names_are_compared_as_wholes(self):
+        for names, wanted, fits in (("DNS:core.example.com", "CORE.example.com.", True),
+                                    ("DNS:core.example.com", "core.example.com.evil.example", False),
+                                    ("DNS:core.example.com", "example.com", False),
+                                    ("DNS:*.example.com", "core.example.com", True),
+                                    ("DNS:*.example.com", "a.core.example.com", False),
+                                    ("DNS:*.example.com", "example.com", False),
+                                    ("DNS:c*.example.com", "core.example.com", False),
+                                    ("DNS:other.example", "leaf", False),  # that is its common name
+                                    ("IP:2001:db8::1", "2001:DB8:0:0::1", True),
+                                    ("IP:2001:db8::2", "2001:db8::1", False),
+                                    ("DNS:192.0.2.1", "192.0.2.1", False)):
+            with self.subTest(names=names, wanted=wanted):
+                server = self.serve(Identity(self.folder, "leaf", names=names, signed_by=self.identity),
+                                    client_ca=self.identity)
+                if fits:
+                    watch = self.watch(address=server.address, server_name=wanted)
+                    watch.until_streaming(1)
+                else:
+                    watch = self.refused(server, "mismatch", server_name=wanted)
+                watch.end()
+                server.stop()
 
     def test_another_ca_is_refused(self):
         self.refused(self.serve(Identity(self.folder, "stranger"), client_ca=self.identity), "certificate")
@@ -222,6 +271,15 @@ class Credentials(Case):
         write(self.cert, read(self.identity.combined))
         watch.until_streaming(1)
 
+    def test_a_name_of_a_file_makes_no_second_line(self):
+        path = os.path.join(self.folder, "two\nlines\x1b[31m")
+        watch = self.watch(token_file=path)
+        watch.until_error("CREDENTIALS")
+        write(path, TOKEN.encode())
+        watch.until_streaming(1)
+        for line in watch.lines():
+            self.assertNotRegex(line, r"[\x00-\x1f\x7f]")
+
     def test_files_that_cannot_be_used_are_named_and_waited_for(self):
         for path, content in ((self.cert, b"nonsense"), (self.cert, read(self.identity.certificate)), (self.cert, b""),
                               (self.token_file, b""), (self.token_file, b"two\nlines"), (self.token_file, b"\x01" * 64)):
@@ -270,6 +328,13 @@ class Credentials(Case):
 
 
 class Registering(Case):
+    def test_the_last_word_is_told_however_much_was_told_before(self):
+        self.server.on_register.play(*[[status(14, "for reason %d" % number)] for number in range(8)],
+                                     [status(3, "no such pid")])
+        watch = self.watch()
+        watch.until("the end", lambda one: one["state"] == "failed")
+        self.assertEqual(len([line for line in watch.lines() if "no such pid" in line]), 1, watch.lines())
+
     def test_what_a_registration_says(self):
         watch = self.streaming(pid=4711, stream_name="label")
         call = self.server.registrations[0]

@@ -84,6 +84,14 @@ class Sessions(Case):
         watch.find("update", lambda one: one["sequence"] == 2)
         self.assertEqual((len(self.server.registrations), len(self.server.streams)), (1, 1))
 
+    def test_a_refresh_that_is_never_answered_is_told_and_leaves_the_stream_alone(self):
+        self.server.on_register.play([session(interval=1)])
+        self.server.on_refresh.play([never()])
+        watch = self.streaming(call_timeout=200)
+        watch.until("the count", lambda one: one["counters"]["refresh_failures"] >= 2)
+        self.assertTrue([line for line in watch.lines() if "refresh: no answer in 200 ms" in line], watch.lines())
+        self.assertEqual((len(self.server.registrations), len(self.server.streams)), (1, 1))
+
     def test_new_sessions_that_are_refused_again_and_again_are_no_tight_loop(self):
         self.server.on_stream.play([forget(), subscribed()])
         watch = self.watch()
@@ -118,6 +126,18 @@ class Sessions(Case):
         watch = self.watch()
         watch.until_streaming((1 << 32) + 1)
         self.assertEqual(watch.status()["reader"]["path"], path)
+
+    def test_ids_that_overflow_are_refused(self):
+        last = (1 << 64) - 1
+        self.server.metadata = [("configstream-wire-base", str(last - 1))]
+        for sequence in (1, 2):
+            with self.subTest(sequence=sequence):
+                self.server.on_stream.play([subscribed(), snapshot(sequence, GOOD)])
+                watch = self.watch()
+                now = watch.until_error("PROTOCOL")
+                self.assert_told(now, "PROTOCOL")
+                self.assertIsNone(watch.state())
+                watch.end()
 
     def test_metadata_that_is_none_is_refused(self):
         for name, text in (("configstream-path", "no-uuid"), ("configstream-path", ","),
@@ -378,6 +398,14 @@ class Endings(Case):
         for line in [*watch.lines(), *(one["message"] for one in watch.all("status"))]:
             self.assertNotRegex(line, r"[\x00-\x1f\x7f]")
             self.assertLess(len(line), 1200)
+
+    def test_a_secret_of_which_the_server_s_words_hold_but_a_part_is_not_told(self):
+        for length in range(200, 320, 7):
+            with self.subTest(length=length):
+                watch = self.fails_amid(status(14, "x" * length + TOKEN), error="REFUSED", grpc=14, mends=False)
+                said = str([*watch.lines(), watch.status()["message"]])
+                self.assertIn("x" * 200, said)
+                self.assertNotIn(TOKEN[:16], said)
 
     def test_trailers_without_a_status(self):
         self.fails_amid(trailers(("other", "x")), error="PROTOCOL", words=["grpc-status"])

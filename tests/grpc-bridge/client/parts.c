@@ -39,8 +39,14 @@ Test(client_address, what_cannot_be_dialled_is_none)
 
 Test(client_address, numbers_are_told_from_names)
 {
-    cr_expect(address_is_numeric("127.0.0.1") && address_is_numeric("::1") && address_is_numeric("2001:db8::1"));
-    cr_expect(!address_is_numeric("localhost") && !address_is_numeric("core.example.com"));
+    static const char *const numbers[][2] = {{"127.0.0.1", "127.0.0.1"}, {"::1", "::1"}, {"2001:DB8:0::1", "2001:db8::1"},
+                                             {"127.1", "127.0.0.1"}, {"fe80::1%lo", "fe80::1"}};
+    char number[ADDRESS_NUMBER_BYTES];
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        cr_expect(address_number(numbers[i][0], number), "%s is no number", numbers[i][0]);
+        cr_expect_str_eq(number, numbers[i][1]);
+    }
+    cr_expect(!address_number("localhost", number) && !address_number("core.example.com", number));
 }
 
 Test(client_address, localhost_is_both_families_without_a_look_up)
@@ -152,6 +158,22 @@ Test(client_text, secrets_are_cut_short)
     char whole[64] = "Bearer secretsecret!";
     text_hide(whole, "secretsecret", 0);
     cr_expect_str_eq(whole, "Bearer ...!");
+}
+
+Test(client_text, a_secret_of_which_the_text_holds_but_the_beginning_is_cut_short_too)
+{
+    char text[64] = "no session '0123456789abcde";
+    text_hide(text, "0123456789abcdef", 8);
+    cr_expect_str_eq(text, "no session '01234567...");
+    char short_text[64] = "no session '012345678";
+    text_hide(short_text, "0123456789abcdef", 8);
+    cr_expect_str_eq(short_text, "no session '01234567.");
+    char whole[64] = "0123456789";
+    text_hide(whole, "0123456789abcdef", 0);
+    cr_expect_str_eq(whole, "...");
+    char few[64] = "that is a";
+    text_hide(few, "abcdefgh", 0);
+    cr_expect_str_eq(few, "that is a");
 }
 
 /* ---- metadata ---------------------------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -222,6 +223,30 @@ static void a_refused_session_is_replaced(void)
             (unsigned long long)far_info(&far).counters.registrations);
     REQUIRE(far_log_count("dropping session") == 1 && far_log_count("re-registered") == 1, "not logged:\n%s", far_log());
     far_close(&far);
+}
+
+/* Each session is but a moment old when it is lost with its bridge, which says nothing against the next one. */
+static void a_bridge_that_restarts_often_costs_one_connection_each_time(void)
+{
+    enum { RESTARTS = 4 };
+    struct far far;
+    struct bridge_process hasty; /* with the default interval: the session is tried again each time */
+    bridge_start(&hasty, &(struct bridge_options){.instance = test_instance()});
+    cfgs_remote_options options = far_options(&hasty);
+    far_open(&far, &options);
+    UNTIL(is_caught_up(&far));
+    for (unsigned restarts = 1; restarts <= RESTARTS; restarts++) {
+        bridge_kill(&hasty);
+        UNTIL(far_info(&far).state == CFGS_REMOTE_WAITING);
+        bridge_start_again(&hasty, &(struct bridge_options){.instance = test_instance()});
+        UNTIL(far_info(&far).counters.snapshots == 1 + restarts && is_caught_up(&far));
+        cfgs_remote_info info = far_info(&far);
+        REQUIRE(info.counters.connects == 1 + restarts && info.counters.registrations == 1 + restarts,
+                "after %u restarts: %llu connections, %llu registrations", restarts,
+                (unsigned long long)info.counters.connects, (unsigned long long)info.counters.registrations);
+    }
+    far_close(&far);
+    bridge_stop(&hasty);
 }
 
 static void an_open_stream_and_refreshes_keep_the_session(void)
@@ -447,6 +472,50 @@ static void a_child_is_told_that_it_is_one(void)
 
 /* ---- closing ----------------------------------------------------------------------------------------------------- */
 
+static struct {
+    pid_t closer; /* who closes, 0: not yet */
+    atomic_bool asked, goes_on;
+} held;
+
+static bool sleeps(pid_t thread)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
+    FILE *file = fopen(path, "r");
+    REQUIRE(file && fgets(text, sizeof text, file), "%s: %s", path, strerror(errno));
+    fclose(file);
+    return strncmp(strrchr(text, ')'), ") S", 3) == 0;
+}
+
+/* Holds up the consumer's thread before it asks for the stream, until somebody waits for its end. */
+static void hold_up(void *context, cfgs_remote_severity severity, const char *line)
+{
+    (void)context, (void)severity;
+    if (!strstr(line, "waiting for initial configuration"))
+        return;
+    atomic_store(&held.asked, true);
+    while (!atomic_load(&held.goes_on) || !sleeps(held.closer))
+        poll(NULL, 0, 2);
+}
+
+/* The signal, which a program that knows nothing of sockets leaves as it is, would kill it. */
+static void closing_writes_to_a_lost_connection_without_a_signal(void)
+{
+    struct far far;
+    struct bridge_process brief;
+    REQUIRE(signal(SIGPIPE, SIG_DFL) != SIG_ERR, "signal: %s", strerror(errno));
+    bridge_start(&brief, &(struct bridge_options){.instance = test_instance()});
+    cfgs_remote_options options = far_options(&brief);
+    options.log = hold_up;
+    held.closer = gettid();
+    far_open(&far, &options);
+    UNTIL(atomic_load(&held.asked));
+    bridge_kill(&brief);
+    cfgs_reader_close(far.reader);
+    atomic_store(&held.goes_on, true);
+    cfgs_remote_close(far.remote);
+}
+
 /* A socket that takes connections into its queue, and never says a word. */
 static int open_mute(uint16_t *port)
 {
@@ -543,6 +612,7 @@ int main(void)
         TEST(shm_is_the_same_program_near),
         TEST(after_a_lost_bridge_the_state_is_the_producers_and_only_changes_are_events),
         TEST(a_refused_session_is_replaced),
+        TEST(a_bridge_that_restarts_often_costs_one_connection_each_time),
         TEST(an_open_stream_and_refreshes_keep_the_session),
         TEST(a_producer_that_dies_and_one_with_lower_ids_are_followed),
         TEST(a_silent_bridge_is_noticed_on_a_quiet_stream),
@@ -554,6 +624,7 @@ int main(void)
         TEST(bad_options_are_named),
         TEST(a_child_is_told_that_it_is_one),
         TEST(many_have_a_thread_each_and_leave_nothing_behind),
+        TEST(closing_writes_to_a_lost_connection_without_a_signal),
         TEST(it_can_be_closed_in_any_state),
     };
     const struct bridge_options options = {.instance = test_instance(), .flags = flags};
