@@ -80,13 +80,20 @@ static int refuse_setting(struct apply *apply, int error, uint64_t sequence, str
                        error == CFGS_ERR_CORRUPT ? "no valid ConfigSetting" : cfgs_strerror(error));
 }
 
-static int stage(cfgs_batch *batch, const struct config_event *event)
+/* relaxed: it only spares work; what ends the thread is the engine's descriptor. */
+static bool is_stopping(const struct apply *apply)
+{
+    return atomic_load_explicit(apply->stopping, memory_order_relaxed);
+}
+
+/* What is received may be made to take long: whoever closes does not wait for that. */
+static int stage(const struct apply *apply, cfgs_batch *batch, const struct config_event *event)
 {
     const uint8_t *at = event->body, *setting;
     size_t length;
     int error = CFGS_OK;
     while (error == CFGS_OK && config_event_next(event, &at, &setting, &length))
-        error = cfgs_batch_set_encoded(batch, setting, length);
+        error = is_stopping(apply) ? CFGS_ERR_INTERRUPTED : cfgs_batch_set_encoded(batch, setting, length);
     return error;
 }
 
@@ -112,7 +119,7 @@ static int apply_snapshot(struct apply *apply, const struct config_event *event,
     if (error != CFGS_OK)
         return commit_failed(apply, error, sequence, failure);
     cfgs_batch_snapshot(batch, sequence);
-    error = stage(batch, event);
+    error = stage(apply, batch, event);
     if (error != CFGS_OK) {
         cfgs_batch_abort(batch);
         return refuse_setting(apply, error, sequence, failure);

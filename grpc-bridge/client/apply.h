@@ -10,6 +10,8 @@
 #include "client/failure.h"
 #include "client/path.h"
 
+#include <stdatomic.h>
+
 struct apply {
     /* Set once. */
     cfgs_publisher *publisher;
@@ -18,6 +20,7 @@ struct apply {
     cfgs_remote_info *info; /* whose sequence and counters are kept */
     void (*say)(void *context, uint64_t sequence, size_t settings); /* before a snapshot is applied */
     void *context;
+    const atomic_bool *stopping; /* the engine is to end: a large snapshot is not staged to its end */
     /* Of the stream. */
     struct path path;
     uint64_t wire_base, last;

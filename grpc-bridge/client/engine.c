@@ -19,6 +19,7 @@
 struct engine {
     pthread_t thread;
     int stop_fd, ended_fd;
+    atomic_bool stopping; /* see apply.h */
     pthread_mutex_t lock;
     pthread_cond_t changed; /* ready or ended */
     /* Under the lock. */
@@ -122,6 +123,7 @@ static int start(struct engine *engine, const struct engine_options *options)
     int error = machine_init(&engine->machine, options);
     if (error != CFGS_OK)
         return error;
+    engine->machine.apply.stopping = &engine->stopping;
     engine->info = engine->machine.info;
     engine->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     engine->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -153,6 +155,7 @@ void engine_close(struct engine *engine)
 {
     if (!engine)
         return;
+    atomic_store_explicit(&engine->stopping, true, memory_order_relaxed); /* relaxed: see is_stopping() */
     signal_fd(engine->stop_fd);
     pthread_join(engine->thread, NULL);
     free_engine(engine);

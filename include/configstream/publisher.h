@@ -57,8 +57,9 @@ typedef struct cfgs_publisher_options {
  * Become the producer of an instance: create its arena, or recover the one a predecessor left.
  *
  * A new arena has no snapshot until the first commit: readers wait.  A recovered one keeps its identity, ring
- * capacity, mode and max_size, loses whatever its dead producer had not committed, and goes on counting.  One that cannot be recovered
- * (other layout, damaged, or of another ring or max_size than asked for) is replaced by a new one, and marked superseded so that its readers move on.
+ * capacity, mode and max_size, loses whatever its dead producer had not committed, and goes on counting.  One that cannot
+ * be recovered (other layout, damaged, or of another ring or max_size than asked for) is replaced by a new one, and marked
+ * superseded so that its readers move on.
  *
  * @return CFGS_OK; CFGS_ERR_LOCKED (detail.holder_pid); CFGS_ERR_NO_SPACE (detail.bytes_*); CFGS_ERR_PERMISSION;
  *         CFGS_ERR_UNTRUSTED (the name belongs to another user); CFGS_ERR_FILESYSTEM; CFGS_ERR_INVALID;

@@ -15,8 +15,8 @@
  * With the address "shm:default" (or "shm:/path/to/arena") the same program reads the arena of its own host instead.
  *
  * What the consumer is promised: a snapshot is applied as the sender's whole state, an update entirely or not at all; after
- * any gap a snapshot, never a hole; while the core is away the last state is served, and cfgs_reader_status() says how old it
- * is (upstream.contact_age_ms).  Lost connections, expired sessions, restarted cores, lower sequence IDs and replaced
+ * any gap a snapshot, never a hole; while the core is away the last state is served, and cfgs_reader_status() says how old
+ * it is (upstream.contact_age_ms).  Lost connections, expired sessions, restarted cores, lower sequence IDs and replaced
  * credentials are the library's business: it tries again with growing pauses.
  *
  * Threads: every function from any thread, except cfgs_remote_close(), which must be the last call.  One background
@@ -81,7 +81,8 @@ typedef struct cfgs_remote_options {
     const char *stream_name;  /**< label of the stream in the core's log; default: display_name */
     int64_t pid;              /**< default: getpid() */
     /* Times, in milliseconds. */
-    int ready_timeout_ms;     /**< cfgs_remote_open() returns only with a first snapshot, or fails after so long; 0: at once */
+    int ready_timeout_ms;     /**< cfgs_remote_open() returns with a first snapshot only, or fails after so long; 0: at
+                                   once */
     uint32_t backoff_min_ms;  /**< pause after a failure; grows by 1.6 up to the next, each +-20 %; default 1,000 */
     uint32_t backoff_max_ms;  /**< default 120,000 */
     uint32_t connect_timeout_ms; /**< one attempt, TCP, TLS and the server's SETTINGS together; default 20,000 */
@@ -109,7 +110,8 @@ CFGS_API CFGS_NODISCARD int cfgs_remote_open(const cfgs_remote_options *options,
 /**
  * End: the session is left to expire by itself.  All readers must have been closed.  NULL is fine.
  * Waits for the background thread: at once, except that a name look-up under way is waited for (the resolver's own
- * time-outs bound it; addresses and "localhost" are not looked up).
+ * time-outs bound it; addresses and "localhost" are not looked up), and so is a snapshot that is just being made visible.
+ * To be called before exit(): OpenSSL cleans up at exit, and the thread must not be in the middle of it then.
  */
 CFGS_API void cfgs_remote_close(cfgs_remote *remote);
 
@@ -163,7 +165,9 @@ typedef struct cfgs_remote_info {
     } counters;
 } cfgs_remote_info;
 
-/** Look; size is sizeof *info as the caller knows it.  CFGS_OK, CFGS_ERR_INVALID, CFGS_ERR_FORKED.  Never blocks for long. */
+/**
+ * Look; size is sizeof *info as the caller knows it.  CFGS_OK, CFGS_ERR_INVALID, CFGS_ERR_FORKED.  Never blocks for long.
+ */
 CFGS_API CFGS_NODISCARD int cfgs_remote_status(cfgs_remote *remote, cfgs_remote_info *info, size_t size);
 
 CFGS_END_DECLS

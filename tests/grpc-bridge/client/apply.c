@@ -13,6 +13,7 @@ static cfgs_remote_info info;
 static struct apply apply;
 static struct failure failure;
 static unsigned said;
+static atomic_bool stopping;
 
 static void say(void *context, uint64_t sequence, size_t settings)
 {
@@ -24,7 +25,8 @@ static void setup(void)
 {
     cr_assert_eq(cfgs_publisher_open(&(cfgs_publisher_options){.in_memory = true}, &publisher), CFGS_OK);
     cr_assert_eq(cfgs_publisher_reader(publisher, &reader), CFGS_OK);
-    apply = (struct apply){.publisher = publisher, .hooks = &NO_HOOKS, .info = &info, .say = say};
+    apply = (struct apply){
+        .publisher = publisher, .hooks = &NO_HOOKS, .info = &info, .say = say, .stopping = &stopping};
     cr_assert_eq(apply_begin(&apply, "192.0.2.1:5001", "", "", &failure), CFGS_OK);
 }
 
@@ -149,6 +151,15 @@ Test(client_apply, restarts_without_end_in_one_stream_end_it)
     cr_assert_eq(SNAPSHOT(6, "a", "2"), CFGS_OK, "a resync is none");
     cr_assert_eq(apply_begin(&apply, "192.0.2.1:5001", "", "", &failure), CFGS_OK);
     cr_assert_eq(SNAPSHOT(5, "a", "1"), CFGS_OK, "the next stream begins with any ID");
+}
+
+/* What is received can be made to take long, and whoever closes waits for the thread. */
+Test(client_apply, a_snapshot_is_not_staged_to_its_end_for_one_who_closes)
+{
+    cr_assert_eq(SNAPSHOT(5, "a", "1"), CFGS_OK);
+    stopping = true;
+    cr_expect_eq(SNAPSHOT(6, "a", "2"), CFGS_ERR_INTERRUPTED);
+    cr_expect(has("a", "1") && cfgs_publisher_sequence(publisher) == 5);
 }
 
 Test(client_apply, a_wire_base_is_added_to_every_id)
