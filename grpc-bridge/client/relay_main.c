@@ -1,6 +1,7 @@
 /* client/relay_main.c: configstream-relay: start, follow, stop.  SPDX-License-Identifier: Apache-2.0 */
 #include "base/notify.h"
 #include "base/problem.h"
+#include "base/signals.h"
 #include "base/stdio.h"
 #include "client/engine.h"
 #include "client/relay_options.h"
@@ -78,19 +79,6 @@ static int keep_names(void *context, cfgs_publisher *publisher)
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
-
-/* Before any thread, so that all inherit it. */
-static bool open_signals(struct relay *relay, struct problem *problem)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0)
-        relay->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return relay->signal_fd >= 0 || problem_set(problem, "cannot receive signals: %s", strerror(errno));
-}
 
 /* What a relay left here goes on being what its source said, until another stream comes; a producer that takes an arena
  * over does not keep that.  Whatever cannot be read is nobody's. */
@@ -181,7 +169,7 @@ static void log_start(const struct relay *relay)
 
 static int start(struct relay *relay, struct problem *problem)
 {
-    if (!open_signals(relay, problem))
+    if (!signals_open(&relay->signal_fd, problem))
         return EXIT_FAILED;
     recall_source(relay);
     int status = open_publisher(relay, problem);

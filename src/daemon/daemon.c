@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include "base/clock.h"
+#include "base/signals.h"
 #include "base/stdio.h"
 #include "control/listen.h"
 
@@ -132,21 +133,6 @@ static bool resolve(struct daemon *daemon, struct problem *problem)
     return ok;
 }
 
-static bool open_signals(struct daemon *daemon, struct problem *problem)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    /* before the publisher starts its threads, which block all signals anyway */
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0)
-        daemon->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (daemon->signal_fd < 0)
-        return problem_set(problem, "cannot receive signals: %s", strerror(errno));
-    return true;
-}
-
 static const char *base_name(const char *path)
 {
     const char *slash = path ? strrchr(path, '/') : NULL;
@@ -243,7 +229,7 @@ static bool publish_first(struct daemon *daemon, struct problem *problem)
 {
     char control[CONTROL_PATH_MAX_BYTES + 1];
     uint64_t changes = 0;
-    if (!open_signals(daemon, problem) || !choose_control(daemon, control, problem) ||
+    if (!signals_open(&daemon->signal_fd, problem) || !choose_control(daemon, control, problem) ||
         !control_listen_check(control, problem) || !open_publisher(daemon, control, problem))
         return false;
     if (!take_survivors(daemon, problem) || !open_control(daemon, control, problem) ||

@@ -1,10 +1,14 @@
 # test_client.py: configstream-client: what it shows, and when it passes.  SPDX-License-Identifier: Apache-2.0
+import array
+import fcntl
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
+import termios
 import unittest
 
 import grpc
@@ -234,6 +238,18 @@ class Fail(ConsumerCase):
         self.make_credentials()
         core = Core(self, [], register=(grpc.StatusCode.INVALID_ARGUMENT, "no such flavor"))
         self.assert_fails(6, "no such flavor", port=core.port)
+
+    def test_a_signal_ends_it_while_nobody_takes_what_it_prints(self):
+        self.write(self.config, "bulk:\n" + "".join("  k%d: %d\n" % (i, i) for i in range(10000)))
+        self.start_core()
+        process = subprocess.Popen(self.client_arguments("--duration", "500ms", "--max-samples", "100000"),
+                                   stdout=subprocess.PIPE)
+        self.processes.append(process)
+        waiting = array.array("i", [0])
+        eventually("a full pipe", lambda: fcntl.ioctl(process.stdout, termios.FIONREAD, waiting) == 0
+                   and waiting[0] >= select.PIPE_BUF)
+        eventually("its end", lambda: process.send_signal(signal.SIGTERM) or process.poll() is not None)
+        self.assertEqual(process.returncode, -signal.SIGTERM)
 
     def test_nobody_takes_what_it_prints(self):
         self.start_core()
