@@ -127,7 +127,22 @@ int publisher_create(cfgs_publisher *publisher)
 
 /* ---- taking over ------------------------------------------------------------------------------------------------- */
 
-/* The arena is ours to read in full: where to go on from, and whether its last producer ended cleanly. */
+/* Of one that was killed while it wrote them the words may be of two states; each is one or the other. */
+static bool find_relay(cfgs_publisher *old)
+{
+    struct arena_info info;
+
+    /* [info] relaxed: no producer is running. */
+    words_load(&info, old->file.header->info, sizeof info);
+    if (info.relayed == 0)
+        return false;
+    memcpy(old->left_address, info.relay_address, sizeof old->left_address);
+    old->left_address[sizeof old->left_address - 1] = '\0';
+    old->left_contact_ns = word_load_relaxed(&old->file.header->relay_contact_ns); /* [beat] relaxed: as above */
+    return true;
+}
+
+/* The arena is ours to read in full: where to go on from, and how its last producer ended. */
 static bool old_is_sound(cfgs_publisher *old)
 {
     publisher_set_own(old);
@@ -136,8 +151,19 @@ static bool old_is_sound(cfgs_publisher *old)
     /* [state] relaxed: no producer is running. */
     bool closed = word_load_relaxed(&old->file.header->state) == ARENA_STATE_CLOSED ||
                   word_load_relaxed(&old->file.header->runtime_void) != 0;
-    old->start = closed ? CFGS_START_CLOSED : CFGS_START_CRASHED;
+    old->start = find_relay(old) ? CFGS_START_RELAYED : closed ? CFGS_START_CLOSED : CFGS_START_CRASHED;
     return true;
+}
+
+/* What runtime sources had set on another host is not this one's, and is void as after a clean end.  Before the producer
+ * announces itself: from then on the arena no longer says whose settings these are. */
+static void take_what_was_left(cfgs_publisher *publisher, const cfgs_publisher *old)
+{
+    memcpy(publisher->left_address, old->left_address, sizeof publisher->left_address);
+    publisher->left_contact_ns = old->left_contact_ns;
+    /* [state] relaxed: the state follows, or the arena has no name yet. */
+    if (old->start != CFGS_START_CRASHED)
+        word_store_relaxed(&publisher->file.header->runtime_void, 1);
 }
 
 static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_publisher_options *options)
@@ -153,8 +179,10 @@ static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_
         bump_epoch(publisher);
     if (err == CFGS_OK)
         err = recovery_finish(publisher); /* row C3 */
-    if (err == CFGS_OK)
+    if (err == CFGS_OK) {
+        take_what_was_left(publisher, old);
         publisher_announce(publisher);
+    }
     publisher->start = old->start;
     return err;
 }
@@ -174,10 +202,8 @@ static int replace(cfgs_publisher *publisher, cfgs_publisher *old, bool sound)
     bool adopted = err == CFGS_OK && sound && publisher->sequence == old->sequence;
     if (adopted)
         err = recovery_adopt(publisher, old);
-    if (adopted && err == CFGS_OK && old->start == CFGS_START_CLOSED) {
-        /* [state] relaxed: the new arena has no name yet. */
-        word_store_relaxed(&publisher->file.header->runtime_void, 1);
-    }
+    if (adopted && err == CFGS_OK)
+        take_what_was_left(publisher, old);
     if (err == CFGS_OK)
         publisher_announce(publisher);
     publisher->start = adopted ? old->start : CFGS_START_REPLACED;

@@ -70,6 +70,9 @@ struct cfgs_publisher {
     struct arena_info info;
     uint64_t contact_ns; /* what the header says of upstream, for the next arena's */
     bool connected;
+    /* What a relay left here, for the next one that has the same upstream. */
+    char left_address[INFO_ADDRESS_BYTES];
+    uint64_t left_contact_ns;
     int lock_fd;
     /* `file` changes only under the lock: helper threads and openers of readers hold it while they use the file. */
     pthread_mutex_t lock;

@@ -2,6 +2,7 @@
 #include "base/notify.h"
 #include "base/problem.h"
 #include "base/signals.h"
+#include "base/started.h"
 #include "base/stdio.h"
 #include "client/engine.h"
 #include "client/relay_options.h"
@@ -156,11 +157,9 @@ static int open_engine(struct relay *relay, struct problem *problem)
 
 static void log_start(const struct relay *relay)
 {
-    static const char *const found[] = {"new", "recovered after a crash", "taken up after a clean stop",
-                                        "replacing an unusable one"};
     const cfgs_publisher_start start = cfgs_publisher_started(relay->publisher);
     log_write(&relay->options.log, LOG_INFO, "instance '%s': arena %s (%s), last ID %llu, a relay of %s",
-              relay->options.arena.instance, cfgs_publisher_path(relay->publisher), found[start],
+              relay->options.arena.instance, cfgs_publisher_path(relay->publisher), started_words(start),
               (unsigned long long)cfgs_publisher_sequence(relay->publisher), relay->options.remote.address);
     if (start == CFGS_START_REPLACED)
         log_write(&relay->options.log, LOG_WARN, "the old arena was replaced: %s",
@@ -288,7 +287,7 @@ static bool is_of_use(const struct relay *relay)
 {
     const cfgs_publisher_start found = relay->publisher ? cfgs_publisher_started(relay->publisher) : CFGS_START_CLOSED;
     return relay->ready || relay->names_error == CFGS_ERR_LOCKED || found == CFGS_START_CRASHED ||
-           found == CFGS_START_CLOSED;
+           found == CFGS_START_CLOSED || found == CFGS_START_RELAYED;
 }
 
 static void stop(struct relay *relay, bool failed)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/signals.h"
+#include "base/started.h"
 #include "base/stdio.h"
 #include "control/listen.h"
 
@@ -213,11 +214,9 @@ static bool open_control(struct daemon *daemon, const char *path, struct problem
 
 static void log_start(struct daemon *daemon, uint64_t changes)
 {
-    static const char *const found[] = {"new", "recovered after a crash", "taken up after a clean stop",
-                                        "replacing an unusable one"};
     cfgs_publisher_start start = cfgs_publisher_started(daemon->publisher);
     log_write(&daemon->log, LOG_INFO, "instance '%s': arena %s (%s), %zu settings, %llu changed, last ID %llu, control %s",
-              daemon->options.instance, cfgs_publisher_path(daemon->publisher), found[start],
+              daemon->options.instance, cfgs_publisher_path(daemon->publisher), started_words(start),
               daemon->config.store.slots.live, (unsigned long long)changes,
               (unsigned long long)cfgs_publisher_sequence(daemon->publisher), daemon->server.path);
     if (start == CFGS_START_REPLACED)
@@ -354,7 +353,8 @@ static enum ending failed_ending(const struct daemon *daemon)
     case CFGS_START_NEW:
     case CFGS_START_REPLACED: return ENDING_UNLINK; /* never got a snapshot: of no use to anybody */
     case CFGS_START_CLOSED: return ENDING_KEEP;     /* closed again: seeming crashed, it would give back runtime settings */
-    case CFGS_START_CRASHED: break;                 /* closed, it would lose them */
+    case CFGS_START_CRASHED:                        /* closed, it would lose them */
+    case CFGS_START_RELAYED: break;
     }
     return ENDING_AS_FOUND;
 }

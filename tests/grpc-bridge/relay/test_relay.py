@@ -239,6 +239,7 @@ class Away(ConsumerCase):
         self.make_credentials()
         relay = self.spawn_relay()
         eventually("the relay", lambda: self.status())
+        eventually("its source", lambda: self.status()["relay"])
         self.assertEqual(self.status()["state"], "starting")
         self.assertIn("no configuration yet", self.far_cli("get", "site", code=1).stderr)
         self.start()
@@ -273,6 +274,13 @@ class Away(ConsumerCase):
 
 
 class Life(ConsumerCase):
+    def relay_is_up(self):
+        def up():
+            status = self.status()
+            return status["pid"] == self.relay.pid and status["relay"]
+
+        eventually("the relay", up)
+
     def test_killed_and_started_again_it_goes_on(self):
         self.start_core()
         self.start_relay()
@@ -301,7 +309,7 @@ class Life(ConsumerCase):
         self.assertEqual(self.far_cli("get", "cmd_port").stdout, "6001\n")
         self.end_bridge()
         self.relay = self.spawn_relay()
-        eventually("the relay", lambda: self.status()["pid"] == self.relay.pid)
+        self.relay_is_up()
         status = self.status()
         self.assertEqual((status["state"], status["relay"]["connected"]), ("running", False))
         self.assertEqual(status["relay"]["path"], path)
@@ -341,6 +349,27 @@ class Life(ConsumerCase):
         (self.instance, self.socket), self.daemon = near, core
         self.start_relay()
         self.agree()
+
+    def test_a_daemon_after_a_killed_relay_keeps_nothing_that_was_set_on_the_cores_host(self):
+        self.start_core()
+        self.start_relay()
+        self.cli("set", "site", "of the core's host")
+        self.agree()
+        self.end_relay(signal.SIGKILL)
+        self.instance, self.socket = self.far, os.path.join(self.folder, "far.sock")
+        self.start()
+        self.assertEqual(self.far_cli("get", "site", "--source").stdout, '"example.com"  (default)\n')
+
+    def test_the_age_of_the_state_outlives_the_relay(self):
+        self.start_core()
+        self.start_relay()
+        self.end_bridge()
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            self.end_relay(how)
+            self.relay = self.spawn_relay()
+            self.relay_is_up()
+            self.assertGreaterEqual(self.status()["relay"]["contact_age_ms"], 0)
+            self.assertRegex(self.far_cli("get", "site").stderr, r"last heard of \d+\.\d s ago")
 
     def test_a_removed_arena_is_published_again(self):
         self.start_core()
