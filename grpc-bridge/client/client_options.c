@@ -2,6 +2,7 @@
 #include "client/client_options.h"
 
 #include "base/arguments.h"
+#include "client/consumer_options.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,14 @@ static const struct argp_option known[] = {
     {0},
 };
 
+static const struct consumer_option names[] = {
+    {"address", "ipc-address"},
+    {"token", "auth-token"},
+    {"server_name", "server-name"},
+    {"display_name", "name"},
+    {0},
+};
+
 /* What only one of both ways to trust a server has a use for. */
 static void check_whole(struct argp_state *state, struct client_options *options)
 {
@@ -54,6 +63,7 @@ static void check_whole(struct argp_state *state, struct client_options *options
         remote->verify = CFGS_VERIFY_NAME;
     if (!remote->token && !remote->token_file)
         remote->token_file = "auth_token";
+    consumer_options_check(state, remote, names);
 }
 
 static error_t take(int key, char *text, struct argp_state *state)

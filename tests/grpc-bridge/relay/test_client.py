@@ -35,6 +35,11 @@ class Usage(ConsumerCase):
             with self.subTest(address=address):
                 self.assert_usage(["'%s'" % address], "--ipc-address", address, "--auth-token", "0" * 64)
 
+    def test_what_the_library_would_refuse_is_told_of_the_option(self):
+        for option, value in (("--name", ""), ("--server-name", ""), ("--auth-token", "two words")):
+            with self.subTest(option=option, value=value):
+                self.assert_usage([option + ": "], option, value)
+
     def test_words_are_no_options(self):
         self.assert_usage(["'watch'", "takes options only"], "watch")
 
@@ -183,6 +188,11 @@ class Fail(ConsumerCase):
     def test_files_that_are_not_there(self):
         self.port = 1
         self.assert_fails(1, self.certificate)
+
+    def test_a_file_that_is_no_certificate(self):
+        self.make_credentials()
+        self.certificate = self.token
+        self.assert_fails(1, "has no certificate; take the core's file")
 
     def test_another_certificate(self):
         self.start_core()

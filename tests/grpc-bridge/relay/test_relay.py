@@ -41,6 +41,14 @@ class Usage(ConsumerCase):
                 self.assert_usage(["'%s'" % address], "--instance", self.far, "--connect", address)
         self.assertIsNone(self.status())
 
+    def test_what_the_library_would_refuse_is_told_of_the_option(self):
+        for option, value in (("--server-name", ""), ("--server-name", "a b"), ("--display-name", " "),
+                              ("--flavor", "x" * 201), ("--connect", ""), ("--max-message-bytes", "5gb")):
+            with self.subTest(option=option, value=value):
+                self.assert_usage([option + ": "], "--connect", "localhost:1", option, value)
+        self.assert_usage(["--backoff-max: it is shorter than --backoff-min"], "--connect", "localhost:1", "--backoff-min",
+                          "2s", "--backoff-max", "1s")
+
     def test_options_that_exclude_each_other(self):
         self.assert_usage(["--ca needs --key"], "--connect", "localhost:1", "--ca", "x")
         self.assert_usage(["--pin goes neither"], "--connect", "localhost:1", "--pin", "--server-name", "x")
@@ -370,6 +378,16 @@ class Life(ConsumerCase):
             self.relay_is_up()
             self.assertGreaterEqual(self.status()["relay"]["contact_age_ms"], 0)
             self.assertRegex(self.far_cli("get", "site").stderr, r"last heard of \d+\.\d s ago")
+
+    def test_a_mistake_on_the_command_line_touches_nothing(self):
+        self.start_core()
+        self.start_relay()
+        self.end_relay()
+        before = self.status()
+        status, said = self.refuse_relay("--flavor", "")
+        self.assertEqual(status, 2)
+        self.assertIn("--flavor: it must have", said)
+        self.assertEqual({**self.status(), "heartbeat_age_ms": 0, "relay": 0}, {**before, "heartbeat_age_ms": 0, "relay": 0})
 
     def test_a_removed_arena_is_published_again(self):
         self.start_core()
