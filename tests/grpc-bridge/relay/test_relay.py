@@ -101,7 +101,7 @@ class Passes(ConsumerCase):
         self.assertEqual((relay["address"], relay["connected"], relay["wire_base"]), ("127.0.0.1:%d" % self.port, True, 0))
         self.assertTrue(0 <= relay["contact_age_ms"] < 60000)
         text = self.far_cli("status").stdout
-        self.assertRegex(text, r"\nsource      relay of 127.0.0.1:%d, heard of \d+\.\d s ago\n" % self.port)
+        self.assertRegex(text, r"\nsource      relay of 127.0.0.1:%d, last heard of \d+\.\d s ago\n" % self.port)
 
     def test_the_path_is_that_of_the_stream(self):
         self.start_core()
@@ -249,6 +249,7 @@ class Away(ConsumerCase):
         eventually("the relay", lambda: self.status())
         eventually("its source", lambda: self.status()["relay"])
         self.assertEqual(self.status()["state"], "starting")
+        self.assertIn("not connected, never heard of\n", self.far_cli("status").stdout)
         self.assertIn("no configuration yet", self.far_cli("get", "site", code=1).stderr)
         self.start()
         self.start_bridge()
@@ -467,6 +468,35 @@ class Loops(ConsumerCase):
         self.assertEqual(self.far_cli("get", "cmd_port").stdout, "6001\n")
         self.assertIsNone(self.relay.poll())
         self.assertNotEqual(port, self.port)
+
+    def check_circle(self, size):
+        """Relays in a row, each with a bridge; then the first follows the last; and then the core again."""
+        self.start_core()
+        core, names = self.port, ["%s-%d" % (self.instance, number) for number in range(size)]
+        for name in names:
+            self.start_relay(instance=name)
+            self.serve_with_another_bridge(name)
+            self.agree(name)
+        for port in (self.port, core):
+            os.kill(self.status(names[0])["pid"], signal.SIGTERM)
+            eventually("its end", lambda: self.status(names[0])["state"] == "closed")
+            self.write(self.relay_log, "")
+            self.spawn_relay(instance=names[0], port=port)
+            if port != core:
+                self.relay_says("comes from this relay itself, %d steps up" % size)
+                self.cli("set", "site", "while in a circle")
+                self.assertFalse(self.status(names[0])["relay"]["connected"])
+        for name in names:
+            eventually("the value at " + name, lambda: self.far_cli("get", "site", instance=name).stdout
+                       == "while in a circle\n")
+            self.agree(name)
+            self.assertTrue(self.status(name)["relay"]["connected"])
+
+    def test_two_relays_in_a_circle_and_out_of_it(self):
+        self.check_circle(2)
+
+    def test_three_relays_in_a_circle_and_out_of_it(self):
+        self.check_circle(3)
 
     def test_eight_arenas_are_a_path_and_nine_are_not(self):
         self.make_credentials()
