@@ -206,13 +206,18 @@ int attachment_open(const struct attach_request *request, struct attachment **ou
 
 int attachment_open_fd(int fd, struct attachment **out, cfgs_error_detail *detail)
 {
-    struct attach_request request = {.path = "(arena in memory)"};
-    char path[64];
+    struct attach_request request = {.path = "(arena in memory)", .trust_producer_user = true};
+    struct stat st;
+    /* Not opened anew through /proc: that may be out of reach by now (chroot), or the file (another user since). */
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int copy = open(path, O_RDONLY | O_CLOEXEC);
-    if (copy < 0)
-        return detail_set(detail, CFGS_ERR_SYSTEM, errno, "%s", path);
+    if (copy < 0 || fstat(copy, &st) != 0) {
+        int error = errno;
+        if (copy >= 0)
+            close(copy);
+        return detail_set(detail, CFGS_ERR_SYSTEM, error, "%s", request.path);
+    }
+    request.producer_user = st.st_uid; /* whoever this process was when it made it */
     return attach_descriptor(&request, copy, out, detail);
 }
 

@@ -41,7 +41,7 @@ struct attach_request {
  */
 int attachment_open(const struct attach_request *request, struct attachment **out, cfgs_error_detail *detail);
 
-/* From a descriptor of ours (duplicated read-only through /proc), for arenas without a name. */
+/* From a descriptor of ours (duplicated), for arenas without a name. */
 int attachment_open_fd(int fd, struct attachment **out, cfgs_error_detail *detail);
 
 void attachment_close(struct attachment *attachment);

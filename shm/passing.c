@@ -65,9 +65,25 @@ void cfgs_batch_snapshot(cfgs_batch *batch, uint64_t sequence)
     batch->snapshot = true;
 }
 
+/*
+ * More than the arena may ever hold is not collected to be refused at commit: a setting of five bytes on the wire is a record
+ * of eighty, and the sender must not choose how much memory that makes.
+ */
+static int check_amount(const cfgs_batch *batch)
+{
+    cfgs_publisher *publisher = batch->publisher;
+
+    if (batch->images.length <= publisher->geometry.max_size)
+        return CFGS_OK;
+    return detail_set(&publisher->detail, CFGS_ERR_NO_SPACE, 0, "%zu settings are more than an arena of %llu bytes can hold",
+                      batch_count(batch), (unsigned long long)publisher->geometry.max_size);
+}
+
 int cfgs_batch_set_encoded(cfgs_batch *batch, const void *setting, size_t length)
 {
-    return batch->open ? stage_encoded(batch, setting, length, false) : batch_ended(batch);
+    int err = batch->open ? check_amount(batch) : batch_ended(batch);
+
+    return err == CFGS_OK ? stage_encoded(batch, setting, length, false) : err;
 }
 
 static int check_next(cfgs_publisher *publisher, uint64_t sequence)

@@ -20,7 +20,7 @@ bool publisher_has_name(const cfgs_publisher *publisher)
            st.st_ino == publisher->file.inode;
 }
 
-static int keep_lock(cfgs_publisher *publisher)
+int publisher_keep_lock(cfgs_publisher *publisher)
 {
     int fd;
 
@@ -64,7 +64,7 @@ int cfgs_publisher_keep_names(cfgs_publisher *publisher, bool *moved)
         return CFGS_OK;
     if (publisher->lost)
         return CFGS_ERR_LOCKED;
-    int err = keep_lock(publisher);
+    int err = publisher_keep_lock(publisher);
     if (err != CFGS_OK || publisher_has_name(publisher))
         return err;
     return move_arena(publisher, moved);

@@ -128,18 +128,12 @@ int publisher_create(cfgs_publisher *publisher)
 /* ---- taking over ------------------------------------------------------------------------------------------------- */
 
 /* Of one that was killed while it wrote them the words may be of two states; each is one or the other. */
-static bool find_relay(cfgs_publisher *old)
+static bool is_relayed(const struct arena_header *header)
 {
     struct arena_info info;
 
-    /* [info] relaxed: no producer is running. */
-    words_load(&info, old->file.header->info, sizeof info);
-    if (info.relayed == 0)
-        return false;
-    memcpy(old->left_address, info.relay_address, sizeof old->left_address);
-    old->left_address[sizeof old->left_address - 1] = '\0';
-    old->left_contact_ns = word_load_relaxed(&old->file.header->relay_contact_ns); /* [beat] relaxed: as above */
-    return true;
+    words_load(&info, header->info, sizeof info); /* [info] relaxed: no producer is running */
+    return info.relayed != 0;
 }
 
 /* The arena is ours to read in full: where to go on from, and how its last producer ended. */
@@ -151,19 +145,31 @@ static bool old_is_sound(cfgs_publisher *old)
     /* [state] relaxed: no producer is running. */
     bool closed = word_load_relaxed(&old->file.header->state) == ARENA_STATE_CLOSED ||
                   word_load_relaxed(&old->file.header->runtime_void) != 0;
-    old->start = find_relay(old) ? CFGS_START_RELAYED : closed ? CFGS_START_CLOSED : CFGS_START_CRASHED;
+    old->start = is_relayed(old->file.header) ? CFGS_START_RELAYED : closed ? CFGS_START_CLOSED : CFGS_START_CRASHED;
     return true;
 }
 
 /* What runtime sources had set on another host is not this one's, and is void as after a clean end.  Before the producer
  * announces itself: from then on the arena no longer says whose settings these are. */
-static void take_what_was_left(cfgs_publisher *publisher, const cfgs_publisher *old)
+static void void_runtime(cfgs_publisher *publisher, cfgs_publisher_start found)
 {
-    memcpy(publisher->left_address, old->left_address, sizeof publisher->left_address);
-    publisher->left_contact_ns = old->left_contact_ns;
     /* [state] relaxed: the state follows, or the arena has no name yet. */
-    if (old->start != CFGS_START_CRASHED)
+    if (found != CFGS_START_CRASHED)
         word_store_relaxed(&publisher->file.header->runtime_void, 1);
+}
+
+/* From the first moment, so that nobody takes a republisher's arena for a producer's own in between. */
+static void recall_upstream(cfgs_publisher *publisher, const cfgs_publisher_options *options,
+                            const struct arena_header *old)
+{
+    struct arena_info info;
+
+    if (!options->keep_upstream || !info_load(old, &info) || info.relayed == 0)
+        return;
+    memcpy(info.control_path, publisher->info.control_path, sizeof info.control_path);
+    publisher->info = info;
+    /* [beat] relaxed: no producer is running. */
+    publisher->contact_ns = word_load_relaxed(&old->relay_contact_ns);
 }
 
 static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_publisher_options *options)
@@ -180,7 +186,8 @@ static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_
     if (err == CFGS_OK)
         err = recovery_finish(publisher); /* row C3 */
     if (err == CFGS_OK) {
-        take_what_was_left(publisher, old);
+        void_runtime(publisher, old->start);
+        recall_upstream(publisher, options, publisher->file.header);
         publisher_announce(publisher);
     }
     publisher->start = old->start;
@@ -188,7 +195,7 @@ static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_
 }
 
 /* A new arena in the old one's place. */
-static int replace(cfgs_publisher *publisher, cfgs_publisher *old, bool sound)
+static int replace(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_publisher_options *options, bool sound)
 {
     if (sound) {
         publisher->geometry.hash_seed = old->geometry.hash_seed;
@@ -202,8 +209,10 @@ static int replace(cfgs_publisher *publisher, cfgs_publisher *old, bool sound)
     bool adopted = err == CFGS_OK && sound && publisher->sequence == old->sequence;
     if (adopted)
         err = recovery_adopt(publisher, old);
-    if (adopted && err == CFGS_OK)
-        take_what_was_left(publisher, old);
+    if (adopted && err == CFGS_OK) {
+        void_runtime(publisher, old->start);
+        recall_upstream(publisher, options, old->file.header);
+    }
     if (err == CFGS_OK)
         publisher_announce(publisher);
     publisher->start = adopted ? old->start : CFGS_START_REPLACED;
@@ -242,7 +251,7 @@ static int find_arena(cfgs_publisher *publisher, const cfgs_publisher_options *o
         err = take_over(publisher, &old, options);
     } else {
         cfgs_error_detail reason = publisher->detail;
-        err = replace(publisher, &old, sound);
+        err = replace(publisher, &old, options, sound);
         if (err == CFGS_OK)
             err = arena_link(&publisher->name, &publisher->file, &old.file, &publisher->detail);
         if (err == CFGS_OK)

@@ -70,9 +70,6 @@ struct cfgs_publisher {
     struct arena_info info;
     uint64_t contact_ns; /* what the header says of upstream, for the next arena's */
     bool connected;
-    /* What a relay left here, for the next one that has the same upstream. */
-    char left_address[INFO_ADDRESS_BYTES];
-    uint64_t left_contact_ns;
     int lock_fd;
     /* `file` changes only under the lock: helper threads and openers of readers hold it while they use the file. */
     pthread_mutex_t lock;
@@ -124,6 +121,9 @@ void publisher_announce(cfgs_publisher *publisher);
 
 /* Does the arena's name still lead to our file? */
 bool publisher_has_name(const cfgs_publisher *publisher);
+
+/* Is the lock's name still our lock's?  If it has none, ours anew; CFGS_ERR_LOCKED: another producer has it, we are lost. */
+int publisher_keep_lock(cfgs_publisher *publisher);
 
 /* ---- publisher_replace.c ---- */
 

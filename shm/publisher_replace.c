@@ -70,10 +70,14 @@ int publisher_replace(cfgs_publisher *publisher, const struct replacement *repla
                             .file = {.fd = -1},
                             .geometry = publisher->geometry};
     struct arena_file old = publisher->file;
+    /* The name is taken over whoever has it: nobody else may. */
+    int err = publisher->named ? publisher_keep_lock(publisher) : CFGS_OK;
 
+    if (err != CFGS_OK)
+        return err;
     fresh.geometry.base_sequence = replacement->base_sequence;
     take_permissions(publisher, &fresh.geometry);
-    int err = build(&fresh, replacement);
+    err = build(&fresh, replacement);
     if (err == CFGS_OK && publisher->named)
         err = arena_link(&publisher->name, &fresh.file, &old, &fresh.detail);
     if (err != CFGS_OK) {

@@ -143,6 +143,25 @@ static bool is_local(const cfgs_value *value)
     return value->kind == CFGS_KIND_DOUBLE && !isfinite(value->as.number);
 }
 
+/* Of entries with one key the last counts: what was met on the way may be gone, so the result is asked. */
+static bool holds_local(const cfgs_value *root)
+{
+    cfgs_cursor levels[CFGS_VALUE_MAX_DEPTH];
+    int depth = cfgs_cursor_init(&levels[0], root) == CFGS_OK ? 1 : 0;
+
+    while (depth > 0) {
+        cfgs_bytes key;
+        cfgs_value item;
+        if (cfgs_cursor_next(&levels[depth - 1], &key, &item) != 1)
+            depth--;
+        else if (is_local(&item))
+            return true;
+        else if (depth < CFGS_VALUE_MAX_DEPTH && cfgs_cursor_init(&levels[depth], &item) == CFGS_OK)
+            depth++;
+    }
+    return false;
+}
+
 static int rebuild_value(const cfgs_value *root, cfgs_builder *builder, struct received *out)
 {
     struct level levels[CFGS_VALUE_MAX_DEPTH];
@@ -166,7 +185,9 @@ static int rebuild_value(const cfgs_value *root, cfgs_builder *builder, struct r
             open_level(&levels[depth++], &item, builder);
         }
     }
-    return cfgs_builder_finish(builder, &out->value);
+    int err = cfgs_builder_finish(builder, &out->value);
+    out->local = out->local && err == CFGS_OK && holds_local(&out->value);
+    return err;
 }
 
 /* ---- a ConfigSetting --------------------------------------------------------------------------------------------- */

@@ -66,10 +66,8 @@ int cfgs_publisher_set_upstream(cfgs_publisher *publisher, const cfgs_upstream *
     if (publisher->info.relayed == 0) {
         publisher->contact_ns = 0;
         publisher->connected = false;
-    } else if (publisher->contact_ns == 0 && strcmp(publisher->info.relay_address, publisher->left_address) == 0) {
-        publisher->contact_ns = publisher->left_contact_ns; /* the state is as old as it was */
+        upstream_show(publisher);
     }
-    upstream_show(publisher);
     publisher_wake(publisher); /* who passes it on looks at it between updates, too */
     return CFGS_OK;
 }

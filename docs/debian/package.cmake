@@ -46,7 +46,7 @@ endif()
 set(CPACK_DEBIAN_LIBCONFIGSTREAM-DEV_PACKAGE_SHLIBDEPS OFF)
 set(CPACK_COMPONENT_LIBCONFIGSTREAM-DEV_DESCRIPTION
 "configuration from shared memory (development files)
-Headers, static libraries, pkg-config files, CMake package and manual page of
+Headers, static libraries, pkg-config files, CMake package and manual pages of
 libconfigstream, which reads the configuration that configstreamd publishes,
 and of libconfigstream-remote, which reads that of another host.")
 

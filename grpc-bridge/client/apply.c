@@ -5,6 +5,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Each restart costs every reader the address space of an arena: more of them within one stream are not followed at once. */
+#define RESTARTS_MAX 16
+
 /* ---- where it comes from ----------------------------------------------------------------------------------------- */
 
 /* A configuration that came from our own arena would go round for ever; and there has to be an end. */
@@ -29,6 +32,7 @@ int apply_begin(struct apply *apply, const char *address, const char *base, cons
 {
     apply->wire_base = apply->last = 0;
     apply->has_snapshot = false;
+    apply->restarts = 0;
     snprintf(apply->address, sizeof apply->address, "%s", address);
     bool base_is_sound = !*base || path_parse_base(base, &apply->wire_base);
     if (!base_is_sound || !path_parse(path, &apply->path)) {
@@ -96,7 +100,9 @@ static int commit_failed(const struct apply *apply, int error, uint64_t sequence
 static int apply_snapshot(struct apply *apply, const struct config_event *event, uint64_t sequence,
                           struct failure *failure)
 {
+    uint8_t before[16], after[16];
     cfgs_batch *batch;
+    cfgs_publisher_instance_id(apply->publisher, before);
     apply->say(apply->context, sequence, event->settings);
     int error = cfgs_batch_begin(apply->publisher, &batch);
     if (error != CFGS_OK)
@@ -110,6 +116,8 @@ static int apply_snapshot(struct apply *apply, const struct config_event *event,
     error = cfgs_batch_commit(batch, NULL);
     if (error != CFGS_OK)
         return commit_failed(apply, error, sequence, failure);
+    cfgs_publisher_instance_id(apply->publisher, after);
+    apply->restarts += apply->has_snapshot && memcmp(before, after, sizeof before) != 0;
     apply->info->counters.snapshots++;
     return CFGS_OK;
 }
@@ -129,6 +137,11 @@ static int apply_update(struct apply *apply, const uint8_t *setting, size_t leng
 static int check_order(struct apply *apply, const struct config_event *event, uint64_t sequence,
                        struct failure *failure)
 {
+    if (event->is_snapshot && apply->restarts == RESTARTS_MAX && sequence <= apply->last) {
+        failure_set(failure, CFGS_ERR_PROTOCOL, "the source began anew more than %d times in one stream", RESTARTS_MAX);
+        failure->slow = true;
+        return failure->code;
+    }
     if (event->is_snapshot || (apply->has_snapshot && sequence == apply->last + 1))
         return CFGS_OK;
     if (!apply->has_snapshot) {

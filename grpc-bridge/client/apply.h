@@ -22,6 +22,7 @@ struct apply {
     struct path path;
     uint64_t wire_base, last;
     bool has_snapshot;
+    unsigned restarts; /* snapshots after the first that had to become a new arena */
     char address[128];
     char origin[CONFIG_EVENT_ORIGIN_MAX_BYTES + 1];
 };

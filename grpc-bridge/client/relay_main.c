@@ -26,8 +26,6 @@ struct relay {
     cfgs_reader *reader;       /* of our own arena: its log_level, and whether there is a configuration */
     struct engine *engine;
     int signal_fd;
-    cfgs_upstream upstream; /* as at the start */
-    char origin[sizeof(((cfgs_reader_info *)NULL)->origin)];
     /* the main thread's */
     struct log_followed log_followed;
     cfgs_reader_info info;
@@ -81,27 +79,6 @@ static int keep_names(void *context, cfgs_publisher *publisher)
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
-/* What a relay left here goes on being what its source said, until another stream comes; a producer that takes an arena
- * over does not keep that.  Whatever cannot be read is nobody's. */
-static void recall_source(struct relay *relay)
-{
-    const cfgs_publisher_options *arena = &relay->options.arena;
-    const cfgs_reader_options options = {.instance = arena->instance, .arena_path = arena->arena_path};
-    uint8_t path[1 + CFGS_UPSTREAM_PATH_MAX][16];
-    cfgs_upstream *upstream = &relay->upstream;
-    cfgs_reader *reader;
-    if (cfgs_reader_open(&options, &reader) != CFGS_OK)
-        return;
-    if (cfgs_reader_status(reader, &relay->info, sizeof relay->info) == CFGS_OK && relay->info.upstream.relayed) {
-        const int length = cfgs_encoded_path(reader, path, &upstream->wire_base);
-        for (int i = 1; i < length; i++)
-            memcpy(upstream->path[upstream->path_length++], path[i], sizeof path[i]);
-        strcpy(relay->origin, relay->info.origin);
-        upstream->origin = relay->origin;
-    }
-    cfgs_reader_close(reader);
-}
-
 /* An exit status. */
 static int open_publisher(struct relay *relay, struct problem *problem)
 {
@@ -123,15 +100,17 @@ static bool open_reader(struct relay *relay, struct problem *problem)
     return error == CFGS_OK || problem_set(problem, "cannot read our own arena: %s", cfgs_strerror(error));
 }
 
+/* What a relay left here goes on being what its source said, until another stream comes. */
 static bool name_source(struct relay *relay, struct problem *problem)
 {
-    relay->upstream.address = relay->options.remote.address;
-    int error = cfgs_publisher_set_upstream(relay->publisher, &relay->upstream);
-    if (error != CFGS_OK)
-        return problem_set(problem, "--connect: '%s': %s", relay->upstream.address,
-                           cfgs_publisher_error(relay->publisher)->message);
-    cfgs_publisher_touch_upstream(relay->publisher, false);
-    return true;
+    cfgs_upstream upstream = {.address = relay->options.remote.address};
+    uint8_t path[1 + CFGS_UPSTREAM_PATH_MAX][16];
+    const int length = cfgs_encoded_path(relay->reader, path, &upstream.wire_base);
+    for (int i = 1; i < length; i++)
+        memcpy(upstream.path[upstream.path_length++], path[i], sizeof path[i]);
+    int error = cfgs_publisher_set_upstream(relay->publisher, &upstream);
+    return error == CFGS_OK || problem_set(problem, "--connect: '%s': %s", upstream.address,
+                                           cfgs_publisher_error(relay->publisher)->message);
 }
 
 static int open_engine(struct relay *relay, struct problem *problem)
@@ -170,7 +149,6 @@ static int start(struct relay *relay, struct problem *problem)
 {
     if (!signals_open(&relay->signal_fd, problem))
         return EXIT_FAILED;
-    recall_source(relay);
     int status = open_publisher(relay, problem);
     if (status)
         return status;

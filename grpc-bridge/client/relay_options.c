@@ -173,7 +173,7 @@ void relay_options_parse(struct relay_options *options, int argc, char **argv)
     };
     *options = (struct relay_options){
         .remote = {.flavor = "configstream_relay", .display_name = "configstream-relay"},
-        .arena.instance = "default",
+        .arena = {.instance = "default", .keep_upstream = true},
         .log.level = LOG_INFO,
     };
     arguments_parse(&argp, argc, argv, options);

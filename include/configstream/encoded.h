@@ -93,14 +93,16 @@ CFGS_API CFGS_NODISCARD int cfgs_view_next_encoded(cfgs_view *view, cfgs_iterato
  * an arena, a new arena takes this one's place: its readers go on there with a snapshot (CFGS_SNAPSHOT_REPLACED).  Each such
  * move costs every reader max_size of address space until it is closed, so a source that restarts all the time should be
  * followed with pauses.
- * Errors then are also those of cfgs_publisher_open(); nothing has changed after one.
+ * Errors then are also those of cfgs_publisher_open(); nothing has changed after one.  CFGS_ERR_LOCKED, as from
+ * cfgs_publisher_keep_names(): another producer has the name by now, so stop.
  */
 CFGS_API void cfgs_batch_snapshot(cfgs_batch *batch, uint64_t sequence);
 
 /**
  * Stage one encoded ConfigSetting of a snapshot.  Without a value it is null; its unset_source is ignored.
  * CFGS_OK, CFGS_ERR_CORRUPT (no valid ConfigSetting), CFGS_ERR_INVALID, _TOO_LARGE, _ENCODING (key, source or value),
- * CFGS_ERR_MEMORY.  The batch is as before after an error.
+ * CFGS_ERR_NO_SPACE (what was staged before, duplicates included, is more than max_size already), CFGS_ERR_MEMORY.  The
+ * batch is as before after an error.
  */
 CFGS_API CFGS_NODISCARD int cfgs_batch_set_encoded(cfgs_batch *batch, const void *setting, size_t length);
 

@@ -49,6 +49,7 @@ typedef struct cfgs_publisher_options {
     bool in_memory;          /**< an arena of this process alone (memfd), no name, no lock; see cfgs_publisher_reader() */
     bool no_wake_thread;     /**< wake readers inside the commit call */
     bool no_heartbeat_thread; /**< the caller calls cfgs_publisher_beat() at least every 500 ms instead */
+    bool keep_upstream;      /**< a recovered arena goes on naming the source (and origin) that a republisher told */
     cfgs_error_detail *detail; /**< out, may be NULL: what failed in cfgs_publisher_open(), in words */
 } cfgs_publisher_options;
 

@@ -1,8 +1,10 @@
 /* life.c: locks, pids, forks and deletions around a living or dead producer.  SPDX-License-Identifier: Apache-2.0 */
+#include <configstream/encoded.h>
 #include <tests/shm/support.h>
 #include <tests/support/threads_settle.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -113,6 +115,57 @@ Test(life, a_readers_mapping_cannot_be_made_writable)
     cr_assert_eq(child_end(&reader), 0);
     let_go(&producer);
     cr_assert_eq(child_end(&producer), 0);
+}
+
+/* ---- a changed root ---------------------------------------------------------------------------------------------- */
+
+#define NO_CHROOT 251 /* no CHECK's line ends in this status */
+
+static void load_as_of(cfgs_publisher *p, uint64_t sequence, int64_t value)
+{
+    cfgs_setting setting = {.key = {"a", 1}, .value = cfgs_value_int(value), .source = CFGS_SOURCE_FILE};
+    cfgs_batch *batch;
+
+    CHECK(cfgs_batch_begin(p, &batch) == CFGS_OK);
+    cfgs_batch_snapshot(batch, sequence);
+    CHECK(cfgs_batch_set(batch, &setting, CFGS_SOURCE_NONE) == CFGS_OK);
+    CHECK(cfgs_batch_commit(batch, NULL) == CFGS_OK);
+}
+
+static void follow_behind_a_chroot(const char *instance)
+{
+    cfgs_publisher *p;
+    cfgs_reader *r, *late;
+    int64_t value;
+
+    (void)instance;
+    if (geteuid() != 0 && unshare(CLONE_NEWUSER) != 0) /* while there is one thread */
+        _exit(NO_CHROOT);
+    CHECK(cfgs_publisher_open(&(cfgs_publisher_options){.in_memory = true}, &p) == CFGS_OK);
+    load_as_of(p, 10, 1);
+    CHECK(cfgs_publisher_reader(p, &r) == CFGS_OK);
+    CHECK(cfgs_get_int(r, "a", &value) == CFGS_OK && value == 1);
+    if (chroot("/dev/shm") != 0 || chdir("/") != 0)
+        _exit(NO_CHROOT);
+    CHECK(access("/proc/self/fd", F_OK) != 0);
+    load_as_of(p, 5, 2);
+    CHECK(cfgs_get_int(r, "a", &value) == CFGS_OK && value == 2);
+    CHECK(cfgs_publisher_reader(p, &late) == CFGS_OK);
+    CHECK(cfgs_get_int(late, "a", &value) == CFGS_OK && value == 2);
+    cfgs_reader_close(late);
+    cfgs_reader_close(r);
+    cfgs_publisher_close(p, true);
+}
+
+/* A program that locks itself in after its start still follows a source that begins anew. */
+Test(life, readers_of_an_arena_in_memory_need_no_proc)
+{
+    struct child child = child_start(follow_behind_a_chroot, new_instance());
+    int status = child_end(&child);
+
+    if (status == NO_CHROOT)
+        cr_skip_test("no root may be changed here");
+    cr_assert_eq(status, 0, "child: %d (a signal if above 1000)", status);
 }
 
 /* ---- pids -------------------------------------------------------------------------------------------------------- */

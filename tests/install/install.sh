@@ -51,19 +51,40 @@ flags=$(pkg-config --define-variable=prefix="$scratch/usr" --cflags --libs confi
 "$cmake" -S "$here/package" -B "$scratch/package" -DCMAKE_PREFIX_PATH="$scratch/usr" >"$scratch/log" 2>&1 &&
   "$cmake" --build "$scratch/package" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "the CMake package"; }
 "$scratch/package/consumer" || fail "the CMake consumer"
+if [ -e "$remote" ]; then
+  "$scratch/package/remote" || fail "the CMake consumer of libconfigstream-remote"
+fi
 
-# The overview page's example is a program.
-sed -n '/^\.Bd -literal$/,/^\.Ed$/p' "$scratch/usr/share/man/man3/configstream.3" | sed -e '/^\.[BE]d/d' -e 's/\\e/\\/g' \
-  >"$scratch/example.c"
-# shellcheck disable=SC2086
-cc -std=c17 -Wall -Wextra -Werror "$scratch/example.c" $flags -o "$scratch/example" || fail "the example of configstream(3)"
+# The examples of the pages are programs, and the names they mention exist: check_page LIBRARY
+check_page() {
+  local page="$scratch/usr/share/man/man3/$1.3" flags name
+  flags=$(pkg-config --define-variable=prefix="$scratch/usr" --cflags --libs "$1")
+  sed -n '/^\.Bd -literal$/,/^\.Ed$/p' "$page" | sed -e '/^\.[BE]d/d' -e 's/\\e/\\/g' >"$scratch/$1.c"
+  # shellcheck disable=SC2086
+  cc -std=c17 -Wall -Wextra -Werror "$scratch/$1.c" $flags -o "$scratch/$1-example" || fail "the example of $1(3)"
+  for name in $(grep -oh '\(cfgs\|CFGS\)_[A-Za-z_]*' "$page" | sort -u); do
+    grep -qw -- "$name" "$scratch"/usr/include/configstream/*.h || fail "$1(3) names $name, and no header does"
+  done
+}
+check_page configstream
 for header in "$scratch"/usr/include/configstream/*.h; do
   grep -q "configstream/${header##*/}" "$scratch/usr/share/man/man3/configstream.3" || fail "configstream(3) leaves out ${header##*/}"
 done
-page_names=$(grep -oh 'cfgs_[a-z_]*' "$scratch/usr/share/man/man3/configstream.3" | sort -u)
-for name in $page_names; do
-  grep -qw -- "$name" "$scratch"/usr/include/configstream/*.h || fail "configstream(3) names $name, and no header does"
-done
+if [ -e "$remote" ]; then
+  page=$scratch/usr/share/man/man3/configstream-remote.3 header=$scratch/usr/include/configstream/remote.h
+  check_page configstream-remote
+  for name in $(grep -oh 'CFGS_API.*cfgs_remote_[a-z_]*(' "$header" | grep -o 'cfgs_remote_[a-z_]*'); do
+    grep -q "Fn $name " "$page" || fail "configstream-remote(3) leaves out $name"
+  done
+  # And the members that it names are there.
+  for name in $(sed -n 's/^\.Va \([a-z_]*\).*/\1/p' "$page" | sort -u); do
+    grep -qw -- "$name" "$header" || fail "configstream-remote(3) names $name, and remote.h does not"
+  done
+  # It runs, and says what is wrong.
+  LD_LIBRARY_PATH=$libdir "$scratch/configstream-remote-example" shm:no/name 2>"$scratch/log" &&
+    fail "the example of configstream-remote(3) takes a wrong name"
+  grep -q 'invalid' "$scratch/log" || { cat "$scratch/log"; fail "the example of configstream-remote(3) says not why"; }
+fi
 
 pages=$(find "$scratch/usr/share/man" -type f)
 for page in $pages; do

@@ -50,9 +50,8 @@ class World(unittest.TestCase):
         return process
 
     def producer(self, flags=()):
-        producer = self.begin(Producer(self.folder, self.name, flags))
-        self.addCleanup(self.destroy, self.name)
-        return producer
+        self.addCleanup(self.destroy, self.name) # first, so that it runs when the producer is gone
+        return self.begin(Producer(self.folder, self.name, flags))
 
     def bridge(self, instance=None, folder="bridge", flags=(), port=0):
         return self.begin(Bridge(os.path.join(self.folder, folder), instance or self.name, flags, port))

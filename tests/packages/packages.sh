@@ -150,7 +150,9 @@ use_daemon() {
 
 use_library() {
   install_packages gcc libc6-dev pkg-config /packages/libconfigstream-dev.deb /packages/libconfigstream-remote0.deb
-  [ -s "$tree/usr/share/man/man3/configstream.3.gz" ] || fail "no manual page configstream.3"
+  for page in configstream.3 configstream-remote.3; do
+    [ -s "$tree/usr/share/man/man3/$page.gz" ] || fail "no manual page $page"
+  done
   install -m 644 "$here/agent.c" "$tree/agent.c"
   in_tree install -d -o alice /build
   as alice sh -ec 'cc -std=c17 -Wall -Wextra -Werror /agent.c $(pkg-config --cflags --libs configstream) -o /build/agent'
@@ -199,9 +201,9 @@ use_relay() {
   expect 'relay of localhost:5001' as alice configstream status --instance far
   expect_failure 1 'permission denied' as mallory configstream get --instance far log_level
   expect PASS as configstream configstream client --duration 1s --agent-auth-token-file /etc/configstream/auth_token
-  kill -TERM "$relay"
+  kill -TERM "$(pid_of configstream-re)"
   wait "$relay" || fail "the relay ended with $?"
-  quietly in_tree configstream destroy --instance far
+  as "$user" configstream destroy --instance far >/dev/null || fail "destroying the instance of the relay"
   in_tree rm /etc/configstream/ipc_cert.pem /etc/configstream/auth_token
 }
 

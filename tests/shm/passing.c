@@ -328,6 +328,29 @@ Test(passing, a_restart_without_room_leaves_everything_as_it_was)
     cfgs_publisher_close(p, false);
 }
 
+/* Five bytes on the wire are eighty here: a sender who repeats them must not fill the memory with what no arena can hold. */
+Test(passing, no_more_is_staged_than_the_arena_could_hold)
+{
+    cfgs_publisher *p = publish_with(NULL, (cfgs_publisher_options){.in_memory = true, .max_size = 1u << 20});
+    cfgs_reader *r = reader_of(p);
+    cfgs_batch *batch;
+    int err = CFGS_OK;
+
+    snapshot(p, 10, "a", 1, NULL, 0);
+    ok(cfgs_batch_begin(p, &batch));
+    cfgs_batch_snapshot(batch, 20);
+    for (int i = 0; i < 1 << 20 && err == CFGS_OK; i++)
+        err = cfgs_batch_set_encoded(batch, "\x12\x01k", 3);
+    fails(CFGS_ERR_NO_SPACE, err);
+    cr_assert_eq(cfgs_publisher_error(p)->code, CFGS_ERR_NO_SPACE);
+    cfgs_batch_abort(batch);
+    cr_assert(cfgs_publisher_sequence(p) == 10 && int_of(r, "a") == 1);
+    update_int(p, 11, "a", 2);
+    cr_assert_eq(int_of(r, "a"), 2);
+    cfgs_reader_close(r);
+    cfgs_publisher_close(p, false);
+}
+
 /* ---- who waits --------------------------------------------------------------------------------------------------- */
 
 static void check_descriptor(cfgs_publisher *p)
@@ -407,6 +430,32 @@ Test(passing, a_named_restart_keeps_mode_and_geometry)
 }
 
 /* A relay that is started again goes on with the arena it left, without a word to readers. */
+/* Somebody removed arena and lock, and another producer has the name before we look after ours. */
+Test(passing, a_restart_takes_no_name_that_another_producer_has_by_now)
+{
+    const char *instance = new_instance();
+    cfgs_publisher *p = publish(instance);
+    char lock[160];
+    cfgs_batch *batch;
+
+    snapshot(p, 100, "a", 1, NULL, 0);
+    snprintf(lock, sizeof lock, "%s.lock", arena_path(instance));
+    cr_assert(unlink(lock) == 0 && unlink(arena_path(instance)) == 0);
+    cfgs_publisher *second = publish(instance);
+    set_int(second, "theirs", 2);
+    ok(cfgs_batch_begin(p, &batch));
+    cfgs_batch_snapshot(batch, 7);
+    stage_int(batch, "a", 3);
+    fails(CFGS_ERR_LOCKED, cfgs_batch_commit(batch, NULL));
+    cfgs_reader *r = open_reader(instance);
+    cr_assert_eq(int_of(r, "theirs"), 2);
+    fails(CFGS_ERR_LOCKED, cfgs_batch_begin(p, &batch));
+    cfgs_publisher_close(p, true);
+    cr_assert_eq(int_of(r, "theirs"), 2);
+    cfgs_reader_close(r);
+    cfgs_publisher_close(second, true);
+}
+
 Test(passing, a_republisher_that_comes_back_finds_the_state_it_left)
 {
     const char *instance = new_instance();

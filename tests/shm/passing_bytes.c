@@ -412,6 +412,26 @@ Test(passing_bytes, nan_and_infinities_are_for_readers_of_this_host)
     station_close(&station);
 }
 
+/* {"a": NaN, "a": 1}: the last entry counts, and NaN is not there any more. */
+Test(passing_bytes, a_nan_that_another_entry_outdoes_marks_nothing)
+{
+    struct station station = station_open();
+    struct message nan = {0}, one = {0}, first = {0}, second = {0}, fields = {0}, value = {0}, setting = {0};
+
+    put_number(&nan, (double)NAN);
+    put_number(&one, 1);
+    put_text(&first, 1, "a"), put_field(&first, 2, nan.bytes, nan.length);
+    put_text(&second, 1, "a"), put_field(&second, 2, one.bytes, one.length);
+    put_field(&fields, 1, first.bytes, first.length), put_field(&fields, 1, second.bytes, second.length);
+    put_field(&value, 5, fields.bytes, fields.length);
+    put_setting(&setting, "file", "k", &value, NULL);
+    ok(pass(&station, setting.bytes, setting.length));
+    cr_assert_eq(setting_in(station.reader, "k").flags, 0);
+    message_free(&nan), message_free(&one), message_free(&first), message_free(&second);
+    message_free(&fields), message_free(&value), message_free(&setting);
+    station_close(&station);
+}
+
 Test(passing_bytes, sources_that_are_not_ours_stay_what_they_are)
 {
     static const char named[] = "\x0a\x05" "theirs\x12\x01" "k\x1a\x02\x20\x01\x22\x04" "them";

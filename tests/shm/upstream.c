@@ -253,26 +253,6 @@ Test(upstream, a_producer_that_takes_over_is_told_that_the_settings_are_not_its_
     }
 }
 
-Test(upstream, the_age_of_the_state_outlives_its_relay)
-{
-    const char *instance = new_instance();
-    cfgs_publisher *p = relay_of(instance, "core:5001");
-    cfgs_reader *r = open_reader(instance);
-
-    snapshot(p, 10, "a", 1, NULL, 0);
-    cr_assert_eq(status_of(r).upstream.contact_age_ms, -1);
-    cfgs_publisher_touch_upstream(p, true);
-    cfgs_publisher_abandon(p);
-    p = relay_of(instance, "core:5001");
-    cr_assert_geq(status_of(r).upstream.contact_age_ms, 0);
-    cr_assert_not(status_of(r).upstream.connected);
-    cfgs_publisher_close(p, false);
-    p = relay_of(instance, "another:5001");
-    cr_assert_eq(status_of(r).upstream.contact_age_ms, -1, "this one was never heard of");
-    cfgs_reader_close(r);
-    cfgs_publisher_close(p, true);
-}
-
 Test(upstream, a_child_leaves_it_alone)
 {
     cfgs_publisher *p = publish_in_memory(64);

@@ -1,8 +1,11 @@
 /*
- * subscribe.c: a small agent that follows its settings from an event loop.
+ * subscribe.c: a small agent that follows its settings from an event loop.  Near or far is a matter of one string.
  *
- *     subscribe INSTANCE
- *     cc -std=c17 subscribe.c $(pkg-config --cflags --libs configstream) -o subscribe
+ *     subscribe shm:default                      the configuration of this host, from shared memory
+ *     subscribe core.example.com:5001            that of another one, from its configstream-bridge
+ *     cc -std=c17 subscribe.c $(pkg-config --cflags --libs configstream-remote) -o subscribe
+ *
+ * Far: $CONFIGSTREAM_CERT and $CONFIGSTREAM_TOKEN_FILE name the files of certificate and token, if not the usual ones.
  *
  * It follows all settings below "logs_config.", and its own log level by the recipe for per-agent overrides: what
  * "system_probe_config.log_level" says, else what "log_level" says.  An override that is empty, or is gone, is withdrawn.
@@ -11,11 +14,13 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include <configstream/configstream.h>
+#include <configstream/remote.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -25,22 +30,53 @@
 #define OVERRIDE "system_probe_config.log_level"
 #define SECTION "logs_config."
 
+/* ---- where the configuration is: only these functions know ------------------------------------------------------- */
+
+struct configuration {
+    cfgs_remote *remote;
+    cfgs_reader *reader;
+};
+
+static void close_configuration(struct configuration *configuration)
+{
+    cfgs_reader_close(configuration->reader); /* before what it is a reader of */
+    cfgs_remote_close(configuration->remote);
+}
+
+/* What the library says of a connection.  A near configuration has none. */
+static void log_line(void *context, cfgs_remote_severity severity, const char *line)
+{
+    (void)context;
+    if (severity >= CFGS_REMOTE_WARN)
+        fprintf(stderr, "%s\n", line);
+}
+
+static int open_configuration(const char *address, struct configuration *out)
+{
+    cfgs_error_detail detail = {0};
+    const cfgs_remote_options options = {.address = address,
+                                         .cert_file = getenv("CONFIGSTREAM_CERT"), /* NULL: the usual one */
+                                         .token_file = getenv("CONFIGSTREAM_TOKEN_FILE"),
+                                         .display_name = "subscribe",
+                                         .log = log_line,
+                                         .detail = &detail};
+
+    *out = (struct configuration){0};
+    int err = cfgs_remote_open(&options, &out->remote);
+    if (err == CFGS_OK)
+        err = cfgs_remote_reader(out->remote, &out->reader);
+    if (err != CFGS_OK) {
+        fprintf(stderr, "%s: %s%s%s\n", address, cfgs_strerror(err), detail.message[0] ? ": " : "", detail.message);
+        close_configuration(out);
+    }
+    return err;
+}
+
 struct agent {
     cfgs_reader *reader;
     cfgs_subscription *subscription;
     char level[32]; /* in use; "" before the first */
 };
-
-/* The only function that knows where the configuration is. */
-static int open_configuration(const char *instance, cfgs_reader **reader)
-{
-    cfgs_error_detail detail = {0};
-    int err = cfgs_reader_open(&(cfgs_reader_options){.instance = instance, .detail = &detail}, reader);
-
-    if (err != CFGS_OK)
-        fprintf(stderr, "%s: %s%s%s\n", instance, cfgs_strerror(err), detail.message[0] ? ": " : "", detail.message);
-    return err;
-}
 
 /* ---- the log level: two settings that make one ------------------------------------------------------------------- */
 
@@ -105,13 +141,27 @@ static void on_level(void *context, const cfgs_change *change)
 
 /* ---- a section: old and new values ------------------------------------------------------------------------------- */
 
+/* Declared secret; or named like one, since far away nobody tells what is declared. */
+static bool is_secret(const cfgs_setting *setting)
+{
+    static const char *const endings[] = {"key", "token", "password", "secret"};
+
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t length = strlen(endings[i]);
+        if (setting->key.length >= length &&
+            memcmp(setting->key.data + setting->key.length - length, endings[i], length) == 0)
+            return true;
+    }
+    return (setting->flags & CFGS_SETTING_SECRET) != 0;
+}
+
 static void print_value(bool has, const cfgs_setting *setting)
 {
     const cfgs_value *value = &setting->value;
 
     if (!has)
         printf("nothing");
-    else if ((setting->flags & CFGS_SETTING_SECRET) != 0)
+    else if (is_secret(setting))
         printf("********");
     else if (value->kind == CFGS_KIND_BOOL)
         printf("%s", value->as.boolean ? "true" : "false");
@@ -159,10 +209,7 @@ static bool dispatch(struct agent *agent)
     switch (err) {
     case CFGS_OK:
     case CFGS_ERR_TIMEOUT: /* nothing new after all */
-        return true;
-    case CFGS_ERR_CLOSED: /* what we have goes on to hold; when a producer is back we are called */
-        printf("the producer has ended\n");
-        fflush(stdout);
+    case CFGS_ERR_CLOSED:  /* a near producer has ended: what we have goes on to hold, and when one is back we are called */
         return true;
     case CFGS_ERR_MEMORY: /* nothing is lost, and the descriptor stays readable */
     case CFGS_ERR_BUSY:
@@ -235,16 +282,17 @@ static bool follow(struct agent *agent)
 
 int main(int argc, char **argv)
 {
-    struct agent agent = {0};
+    struct configuration configuration;
 
     if (argc != 2) {
-        fprintf(stderr, "usage: subscribe INSTANCE\n");
+        fprintf(stderr, "usage: subscribe ADDRESS\n");
         return 2;
     }
-    if (open_configuration(argv[1], &agent.reader) != CFGS_OK)
+    if (open_configuration(argv[1], &configuration) != CFGS_OK)
         return 1;
+    struct agent agent = {.reader = configuration.reader};
     bool ended = follow(&agent);
     cfgs_subscription_close(agent.subscription);
-    cfgs_reader_close(agent.reader);
+    close_configuration(&configuration);
     return ended ? 0 : 1;
 }

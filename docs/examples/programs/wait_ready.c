@@ -1,13 +1,16 @@
 /*
  * wait_ready.c: an agent's start: wait for the configuration, but not for ever; read what is needed, typed; say what is
- * wrong, and where.
+ * wrong, and where.  Near or far is a matter of one string.
  *
- *     wait_ready INSTANCE
- *     cc -std=c17 wait_ready.c $(pkg-config --cflags --libs configstream) -o wait_ready
+ *     wait_ready shm:default                     the configuration of this host, from shared memory
+ *     wait_ready core.example.com:5001           that of another one, from its configstream-bridge
+ *     cc -std=c17 wait_ready.c $(pkg-config --cflags --libs configstream-remote) -o wait_ready
  *
+ * Far: $CONFIGSTREAM_CERT and $CONFIGSTREAM_TOKEN_FILE name the files of certificate and token, if not the usual ones.
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <configstream/configstream.h>
+#include <configstream/remote.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,32 +18,67 @@
 /* Longer, and a supervisor that restarts us is the better judge. */
 #define READY_TIMEOUT_MS (5 * 1000)
 
-/* The only function that knows where the configuration is. */
-static int open_configuration(const char *instance, cfgs_reader **reader)
+/* ---- where the configuration is: only these functions know ------------------------------------------------------- */
+
+struct configuration {
+    cfgs_remote *remote;
+    cfgs_reader *reader;
+};
+
+static void close_configuration(struct configuration *configuration)
+{
+    cfgs_reader_close(configuration->reader); /* before what it is a reader of */
+    cfgs_remote_close(configuration->remote);
+}
+
+static int open_configuration(const char *address, struct configuration *out)
 {
     cfgs_error_detail detail = {0};
-    int err = cfgs_reader_open(&(cfgs_reader_options){.instance = instance, .detail = &detail}, reader);
+    const cfgs_remote_options options = {.address = address,
+                                         .cert_file = getenv("CONFIGSTREAM_CERT"), /* NULL: the usual one */
+                                         .token_file = getenv("CONFIGSTREAM_TOKEN_FILE"),
+                                         .display_name = "wait_ready",
+                                         .detail = &detail};
+
+    *out = (struct configuration){0};
+    int err = cfgs_remote_open(&options, &out->remote);
+    if (err == CFGS_OK)
+        err = cfgs_remote_reader(out->remote, &out->reader);
+    if (err != CFGS_OK) {
+        fprintf(stderr, "%s: %s%s%s\n", address, cfgs_strerror(err), detail.message[0] ? ": " : "", detail.message);
+        close_configuration(out);
+    }
+    return err;
+}
+
+/* ---- the start-up gate ------------------------------------------------------------------------------------------- */
+
+/* What stands in the way: what the connection met last; where there is no such thing, how the producer is. */
+static void complain(const struct configuration *from, const char *address, int err)
+{
+    cfgs_remote_info connection = {0};
+    cfgs_reader_info arena = {0};
+
+    if (cfgs_remote_status(from->remote, &connection, sizeof connection) == CFGS_OK && connection.message[0] != '\0')
+        fprintf(stderr, "%s: no configuration: %s (%s)\n", address, cfgs_strerror(err), connection.message);
+    else if (cfgs_reader_status(from->reader, &arena, sizeof arena) == CFGS_OK)
+        fprintf(stderr, "%s: no configuration: %s (the producer is %s)\n", address, cfgs_strerror(err),
+                cfgs_producer_state_name(arena.state));
+    else
+        fprintf(stderr, "%s: no configuration: %s\n", address, cfgs_strerror(err));
+}
+
+/* The producer may start after us; it must not come too late.  What no waiting can mend is not waited for. */
+static int wait_until_ready(const struct configuration *from, const char *address)
+{
+    int err = cfgs_remote_wait_ready(from->remote, READY_TIMEOUT_MS);
 
     if (err != CFGS_OK)
-        fprintf(stderr, "%s: %s%s%s\n", instance, cfgs_strerror(err), detail.message[0] ? ": " : "", detail.message);
+        complain(from, address, err);
     return err;
 }
 
-/* The start-up gate.  The producer may start after us; it must not come too late. */
-static int wait_until_ready(cfgs_reader *reader, const char *instance)
-{
-    cfgs_reader_info info = {0};
-    int err = cfgs_reader_wait_ready(reader, READY_TIMEOUT_MS);
-
-    if (err == CFGS_OK)
-        return CFGS_OK;
-    if (cfgs_reader_status(reader, &info, sizeof info) == CFGS_OK)
-        fprintf(stderr, "%s: no configuration after %d ms: %s (the producer is %s)\n", instance, READY_TIMEOUT_MS,
-                cfgs_strerror(err), cfgs_producer_state_name(info.state));
-    else
-        fprintf(stderr, "%s: no configuration: %s\n", instance, cfgs_strerror(err));
-    return err;
-}
+/* ---- typed reads ------------------------------------------------------------------------------------------------- */
 
 struct settings {
     int64_t cmd_port;
@@ -90,21 +128,21 @@ static void print_settings(const struct settings *settings)
 int main(int argc, char **argv)
 {
     struct settings settings = {0};
-    cfgs_reader *reader;
+    struct configuration configuration;
 
     if (argc != 2) {
-        fprintf(stderr, "usage: wait_ready INSTANCE\n");
+        fprintf(stderr, "usage: wait_ready ADDRESS\n");
         return 2;
     }
-    int err = open_configuration(argv[1], &reader);
+    int err = open_configuration(argv[1], &configuration);
     if (err != CFGS_OK)
         return 1;
-    err = wait_until_ready(reader, argv[1]);
+    err = wait_until_ready(&configuration, argv[1]);
     if (err == CFGS_OK)
-        err = read_settings(reader, &settings);
+        err = read_settings(configuration.reader, &settings);
     if (err == CFGS_OK)
         print_settings(&settings);
     free(settings.tags);
-    cfgs_reader_close(reader);
+    close_configuration(&configuration);
     return err == CFGS_OK ? 0 : 1;
 }

@@ -137,6 +137,20 @@ Test(client_apply, a_snapshot_in_mid_stream_is_the_whole_state_whatever_its_id)
     cr_expect(has("c", "2"));
 }
 
+/* Each costs readers an arena's address space: a server that goes on like that is followed with pauses. */
+Test(client_apply, restarts_without_end_in_one_stream_end_it)
+{
+    cr_assert_eq(SNAPSHOT(5, "a", "0"), CFGS_OK);
+    for (int i = 1; i <= 16; i++)
+        cr_assert_eq(SNAPSHOT(5, "a", i % 2 ? "2" : "1"), CFGS_OK);
+    expect_refused(SNAPSHOT(5, "a", "2"), "began anew");
+    cr_expect(failure.slow && !failure.permanent);
+    expect_refused(SNAPSHOT(4, "a", "2"), "began anew");
+    cr_assert_eq(SNAPSHOT(6, "a", "2"), CFGS_OK, "a resync is none");
+    cr_assert_eq(apply_begin(&apply, "192.0.2.1:5001", "", "", &failure), CFGS_OK);
+    cr_assert_eq(SNAPSHOT(5, "a", "1"), CFGS_OK, "the next stream begins with any ID");
+}
+
 Test(client_apply, a_wire_base_is_added_to_every_id)
 {
     cr_assert_eq(apply_begin(&apply, "x", "4294967296", "", &failure), CFGS_OK);

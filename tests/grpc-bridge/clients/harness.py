@@ -160,7 +160,10 @@ class Producer(Process):
     def up(self):
         self.check()
         status = self.try_cli("status", "--json")
-        return status.returncode == 0 and json.loads(status.stdout)["pid"] == self.process.pid and \
+        if status.returncode != 0 or json.loads(status.stdout)["pid"] != self.process.pid:
+            return False
+        # An arena that was taken over is there before the control socket is.
+        return self.try_cli("get", "cmd_port", "--all-sources").returncode in (0, 3) and \
             self.try_cli("wait", "--timeout", "30").returncode == 0
 
     def try_cli(self, *arguments):

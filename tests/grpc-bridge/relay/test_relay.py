@@ -320,8 +320,9 @@ class Life(ConsumerCase):
         self.relay = self.spawn_relay()
         self.relay_is_up()
         status = self.status()
-        self.assertEqual((status["state"], status["relay"]["connected"]), ("running", False))
-        self.assertEqual(status["relay"]["path"], path)
+        self.assertEqual((status["state"], status["origin"]), ("running", "main.yaml"))
+        self.assertEqual((status["relay"]["connected"], status["relay"]["path"]), (False, path))
+        self.assertGreaterEqual(status["relay"]["contact_age_ms"], 0)  # and not never
         self.assertIn("ready: 13 settings", self.read(self.relay_log))
 
     def test_unlink(self):
