@@ -56,9 +56,7 @@ static const struct consumer_option names[] = {
 static void check_whole(struct argp_state *state, struct client_options *options)
 {
     cfgs_remote_options *remote = &options->remote;
-    if (!remote->ca_file != !remote->key_file)
-        argp_error(state, "--%s needs --%s, too: CA and key are either both in files of their own or both in "
-                          "--agent-cert-file", remote->ca_file ? "ca" : "key", remote->ca_file ? "key" : "ca");
+    argument_ca_and_key(state, "agent-cert-file", remote->ca_file, remote->key_file);
     if (remote->ca_file || remote->server_name)
         remote->verify = CFGS_VERIFY_NAME;
     if (!remote->token && !remote->token_file)

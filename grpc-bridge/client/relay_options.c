@@ -87,9 +87,7 @@ static void check_whole(struct argp_state *state, const struct relay_options *op
         argp_error(state, "--connect HOST:PORT is needed: there is nothing to pass on");
     if (strncmp(remote->address, "shm:", 4) == 0)
         argp_error(state, "--connect: '%s' is on this host already; name the HOST:PORT of a bridge", remote->address);
-    if (!remote->ca_file != !remote->key_file)
-        argp_error(state, "--%s needs --%s, too: CA and key are either both in files of their own or both in --cert",
-                   remote->ca_file ? "ca" : "key", remote->ca_file ? "key" : "ca");
+    argument_ca_and_key(state, "cert", remote->ca_file, remote->key_file);
     if (remote->verify == CFGS_VERIFY_PINNED && (remote->ca_file || remote->server_name))
         argp_error(state, "--pin goes neither with --ca and --key nor with --server-name: it compares with the "
                           "certificate in --cert, whoever signed it");
