@@ -127,7 +127,16 @@ int publisher_create(cfgs_publisher *publisher)
 
 /* ---- taking over ------------------------------------------------------------------------------------------------- */
 
-/* The arena is ours to read in full: where to go on from, and whether its last producer ended cleanly. */
+/* Of one that was killed while it wrote them the words may be of two states; each is one or the other. */
+static bool is_relayed(const struct arena_header *header)
+{
+    struct arena_info info;
+
+    words_load(&info, header->info, sizeof info); /* [info] relaxed: no producer is running */
+    return info.relayed != 0;
+}
+
+/* The arena is ours to read in full: where to go on from, and how its last producer ended. */
 static bool old_is_sound(cfgs_publisher *old)
 {
     publisher_set_own(old);
@@ -136,8 +145,17 @@ static bool old_is_sound(cfgs_publisher *old)
     /* [state] relaxed: no producer is running. */
     bool closed = word_load_relaxed(&old->file.header->state) == ARENA_STATE_CLOSED ||
                   word_load_relaxed(&old->file.header->runtime_void) != 0;
-    old->start = closed ? CFGS_START_CLOSED : CFGS_START_CRASHED;
+    old->start = is_relayed(old->file.header) ? CFGS_START_RELAYED : closed ? CFGS_START_CLOSED : CFGS_START_CRASHED;
     return true;
+}
+
+/* What runtime sources had set on another host is not this one's, and is void as after a clean end.  Before the producer
+ * announces itself: from then on the arena no longer says whose settings these are. */
+static void void_runtime(cfgs_publisher *publisher, cfgs_publisher_start found)
+{
+    /* [state] relaxed: the state follows, or the arena has no name yet. */
+    if (found != CFGS_START_CRASHED)
+        word_store_relaxed(&publisher->file.header->runtime_void, 1);
 }
 
 /* From the first moment, so that nobody takes a republisher's arena for a producer's own in between. */
@@ -168,6 +186,7 @@ static int take_over(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_
     if (err == CFGS_OK)
         err = recovery_finish(publisher); /* row C3 */
     if (err == CFGS_OK) {
+        void_runtime(publisher, old->start);
         recall_upstream(publisher, options, publisher->file.header);
         publisher_announce(publisher);
     }
@@ -190,12 +209,10 @@ static int replace(cfgs_publisher *publisher, cfgs_publisher *old, const cfgs_pu
     bool adopted = err == CFGS_OK && sound && publisher->sequence == old->sequence;
     if (adopted)
         err = recovery_adopt(publisher, old);
-    if (adopted && err == CFGS_OK && old->start == CFGS_START_CLOSED) {
-        /* [state] relaxed: the new arena has no name yet. */
-        word_store_relaxed(&publisher->file.header->runtime_void, 1);
-    }
-    if (adopted)
+    if (adopted && err == CFGS_OK) {
+        void_runtime(publisher, old->start);
         recall_upstream(publisher, options, old->file.header);
+    }
     if (err == CFGS_OK)
         publisher_announce(publisher);
     publisher->start = adopted ? old->start : CFGS_START_REPLACED;

@@ -1,6 +1,7 @@
 /* bridge/main.c: start, tick, stop.  SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/notify.h"
+#include "base/signals.h"
 #include "base/stdio.h"
 #include "bridge/bridge.h"
 #include "bridge/metrics.h"
@@ -52,19 +53,6 @@ static void raise_descriptors(struct program *program)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         log_write(&program->bridge.log, LOG_WARN, "cannot raise the limit of open files to %llu: %s",
                   (unsigned long long)limit.rlim_max, strerror(errno));
-}
-
-/* Before any thread, so that all inherit it. */
-static bool open_signals(struct program *program, struct problem *problem)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0)
-        program->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return program->signal_fd >= 0 || problem_set(problem, "cannot receive signals: %s", strerror(errno));
 }
 
 static bool resolve_addresses(struct program *program, struct problem *problem)
@@ -230,7 +218,7 @@ static void tell_started(const struct program *program)
 static bool start(struct program *program, struct problem *problem)
 {
     raise_descriptors(program);
-    return open_signals(program, problem) && open_credentials(program, problem) && open_shared(program, problem) &&
+    return signals_open(&program->signal_fd, problem) && open_credentials(program, problem) && open_shared(program, problem) &&
            open_workers(program, problem) && open_metrics(program, problem) && open_status(program, problem) &&
            start_workers(program, problem);
 }

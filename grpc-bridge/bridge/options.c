@@ -138,9 +138,7 @@ static void finish(struct argp_state *state, struct options *options)
     if (options->set_control_group && !options->control && geteuid() != 0)
         argp_error(state, "--control-group: the default status socket lies in a directory that only its owner enters; "
                           "name one elsewhere with --control");
-    if (!options->ca != !options->key)
-        argp_error(state, "--%s needs --%s, too: CA and key are either both in files of their own or both in --cert",
-                   options->ca ? "ca" : "key", options->ca ? "key" : "ca");
+    argument_ca_and_key(state, "cert", options->ca, options->key);
     if (!options->listen_count)
         options->listen[options->listen_count++] = "localhost:5001";
 }

@@ -2,6 +2,7 @@
 #include "client/access.h"
 
 #include "client/address.h"
+#include "tls/context.h"
 #include "tls/files.h"
 #include "tls/load.h"
 
@@ -10,10 +11,7 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-enum {
-    CHAIN_DEPTH_MAX = 4,
-    PEER_CHAIN_MAX_BYTES = 100 * 1024
-};
+enum { PEER_CHAIN_MAX_BYTES = 100 * 1024 };
 
 static const unsigned char PROTOCOLS[] = {2, 'h', '2'};
 static const char SCHEME[] = "Bearer ";
@@ -63,43 +61,6 @@ static int take_token(const struct access_options *options, const struct credent
 
 /* ---- TLS --------------------------------------------------------------------------------------------------------- */
 
-/* As at the server: no renegotiation, compression or resumption; RFC 9113 bans what is not ECDHE with an AEAD. */
-static bool set_protocol(SSL_CTX *context)
-{
-    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
-                                     SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_max_cert_list(context, PEER_CHAIN_MAX_BYTES);
-    return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
-           SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384") == 1 &&
-           SSL_CTX_set_alpn_protos(context, PROTOCOLS, sizeof PROTOCOLS) == 0;
-}
-
-static bool set_certificate(SSL_CTX *context, const struct material *material)
-{
-    if (SSL_CTX_use_certificate(context, sk_X509_value(material->chain, 0)) != 1 ||
-        SSL_CTX_use_PrivateKey(context, material->key) != 1)
-        return false;
-    for (int i = 1; i < sk_X509_num(material->chain); i++)
-        if (SSL_CTX_add1_chain_cert(context, sk_X509_value(material->chain, i)) != 1)
-            return false;
-    return true;
-}
-
-/* A certificate in the file is trusted as it stands, also one that another CA signed, as the other agents see it. */
-static bool set_trust(SSL_CTX *context, const STACK_OF(X509) *trusted)
-{
-    X509_STORE *store = SSL_CTX_get_cert_store(context);
-    for (int i = 0; i < sk_X509_num(trusted); i++)
-        if (X509_STORE_add_cert(store, sk_X509_value(trusted, i)) != 1)
-            return false;
-    SSL_CTX_set_verify_depth(context, CHAIN_DEPTH_MAX);
-    return X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1;
-}
-
 /* CFGS_VERIFY_PINNED: the server shows the certificate that we show.  That it has the key, the handshake proves. */
 static int compare_with_ours(X509_STORE_CTX *verified, void *unused)
 {
@@ -117,14 +78,15 @@ static int make_context(const struct access_options *options, const struct mater
 {
     ERR_clear_error();
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-    if (!context || !set_protocol(context) || !set_certificate(context, material) ||
-        !set_trust(context, material->trusted)) {
+    if (!context || !context_prepare(context, material) || !context_trust(context, material) ||
+        SSL_CTX_set_alpn_protos(context, PROTOCOLS, sizeof PROTOCOLS) != 0) {
         failure_set(failure, CFGS_ERR_CREDENTIALS, "%s: TLS cannot be set up with this certificate: %s",
                     options->cert_file, ERR_reason_error_string(ERR_peek_error()));
         ERR_clear_error();
         SSL_CTX_free(context);
         return failure->code;
     }
+    SSL_CTX_set_max_cert_list(context, PEER_CHAIN_MAX_BYTES);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     if (options->verify == CFGS_VERIFY_PINNED)
         SSL_CTX_set_cert_verify_callback(context, compare_with_ours, NULL);

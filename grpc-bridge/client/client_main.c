@@ -1,15 +1,13 @@
 /* client/client_main.c: configstream-client, one stream watched.  SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
+#include "base/signals.h"
 #include "base/stdio.h"
 #include "cli/output.h"
 #include "cli/say.h"
 #include "client/client_report.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 struct client {
@@ -27,18 +25,12 @@ static void say_line(void *context, cfgs_remote_severity severity, const char *l
     cli_say(severity <= CFGS_REMOTE_ERROR ? levels[severity] : LOG_ERROR, "%s", line);
 }
 
-/* Before any thread, so that all inherit it. */
 static bool open_signals(struct client *client)
 {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0)
-        client->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (client->signal_fd >= 0)
+    struct problem problem;
+    if (signals_open(&client->signal_fd, &problem))
         return true;
-    cli_complain("cannot receive signals: %s", strerror(errno));
+    cli_complain("%s", problem.text);
     return false;
 }
 
@@ -98,6 +90,7 @@ static enum exit_code run(struct client *client)
     if (status != EXIT_OK)
         return status;
     const bool ended = watch(client, start_ms + client->options.duration_ms);
+    signals_let_through(client->signal_fd); /* whoever takes our output may take none, and then the engine has no end */
     const int64_t watched_ms = now_ms() - start_ms;
     engine_info(client->engine, &info);
     engine_close(client->engine);

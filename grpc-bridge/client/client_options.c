@@ -2,6 +2,7 @@
 #include "client/client_options.h"
 
 #include "base/arguments.h"
+#include "client/consumer_options.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,17 +44,24 @@ static const struct argp_option known[] = {
     {0},
 };
 
+static const struct consumer_option names[] = {
+    {"address", "ipc-address"},
+    {"token", "auth-token"},
+    {"server_name", "server-name"},
+    {"display_name", "name"},
+    {0},
+};
+
 /* What only one of both ways to trust a server has a use for. */
 static void check_whole(struct argp_state *state, struct client_options *options)
 {
     cfgs_remote_options *remote = &options->remote;
-    if (!remote->ca_file != !remote->key_file)
-        argp_error(state, "--%s needs --%s, too: CA and key are either both in files of their own or both in "
-                          "--agent-cert-file", remote->ca_file ? "ca" : "key", remote->ca_file ? "key" : "ca");
+    argument_ca_and_key(state, "agent-cert-file", remote->ca_file, remote->key_file);
     if (remote->ca_file || remote->server_name)
         remote->verify = CFGS_VERIFY_NAME;
     if (!remote->token && !remote->token_file)
         remote->token_file = "auth_token";
+    consumer_options_check(state, remote, names);
 }
 
 static error_t take(int key, char *text, struct argp_state *state)

@@ -1,6 +1,8 @@
 /* client/relay_main.c: configstream-relay: start, follow, stop.  SPDX-License-Identifier: Apache-2.0 */
 #include "base/notify.h"
 #include "base/problem.h"
+#include "base/signals.h"
+#include "base/started.h"
 #include "base/stdio.h"
 #include "client/engine.h"
 #include "client/relay_options.h"
@@ -77,19 +79,6 @@ static int keep_names(void *context, cfgs_publisher *publisher)
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
-/* Before any thread, so that all inherit it. */
-static bool open_signals(struct relay *relay, struct problem *problem)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0)
-        relay->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return relay->signal_fd >= 0 || problem_set(problem, "cannot receive signals: %s", strerror(errno));
-}
-
 /* An exit status. */
 static int open_publisher(struct relay *relay, struct problem *problem)
 {
@@ -147,11 +136,9 @@ static int open_engine(struct relay *relay, struct problem *problem)
 
 static void log_start(const struct relay *relay)
 {
-    static const char *const found[] = {"new", "recovered after a crash", "taken up after a clean stop",
-                                        "replacing an unusable one"};
     const cfgs_publisher_start start = cfgs_publisher_started(relay->publisher);
     log_write(&relay->options.log, LOG_INFO, "instance '%s': arena %s (%s), last ID %llu, a relay of %s",
-              relay->options.arena.instance, cfgs_publisher_path(relay->publisher), found[start],
+              relay->options.arena.instance, cfgs_publisher_path(relay->publisher), started_words(start),
               (unsigned long long)cfgs_publisher_sequence(relay->publisher), relay->options.remote.address);
     if (start == CFGS_START_REPLACED)
         log_write(&relay->options.log, LOG_WARN, "the old arena was replaced: %s",
@@ -160,7 +147,7 @@ static void log_start(const struct relay *relay)
 
 static int start(struct relay *relay, struct problem *problem)
 {
-    if (!open_signals(relay, problem))
+    if (!signals_open(&relay->signal_fd, problem))
         return EXIT_FAILED;
     int status = open_publisher(relay, problem);
     if (status)
@@ -278,7 +265,7 @@ static bool is_of_use(const struct relay *relay)
 {
     const cfgs_publisher_start found = relay->publisher ? cfgs_publisher_started(relay->publisher) : CFGS_START_CLOSED;
     return relay->ready || relay->names_error == CFGS_ERR_LOCKED || found == CFGS_START_CRASHED ||
-           found == CFGS_START_CLOSED;
+           found == CFGS_START_CLOSED || found == CFGS_START_RELAYED;
 }
 
 static void stop(struct relay *relay, bool failed)

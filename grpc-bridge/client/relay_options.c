@@ -2,6 +2,7 @@
 #include "client/relay_options.h"
 
 #include "base/arguments.h"
+#include "client/consumer_options.h"
 
 #include <string.h>
 
@@ -45,8 +46,8 @@ static const struct argp_option known[] = {
     {"display-name", KEY_DISPLAY_NAME, "NAME", 0, "Its name there (default: configstream-relay)", 1},
     {"instance", KEY_INSTANCE, "NAME", 0, "Name of the instance it publishes here (default: default)", 2},
     {"arena-path", KEY_ARENA_PATH, "FILE", 0, "Put the arena there, on a tmpfs, instead of in /dev/shm", 2},
-    {"mode", KEY_MODE, "OCTAL", 0, "Permissions of a new arena (default: 0640)", 2},
-    {"group", KEY_GROUP, "NAME", 0, "Group of a new arena: who may read it", 2},
+    {"mode", KEY_MODE, "OCTAL", 0, "Permissions of the arena (default of a new one: 0640)", 2},
+    {"group", KEY_GROUP, "NAME", 0, "Group of the arena: who may read it", 2},
     {"ring-slots", KEY_RING_SLOTS, "N", 0, "Updates of history before a slow reader gets a snapshot (default: 4096)", 2},
     {"max-size", KEY_MAX_SIZE, "BYTES", 0, "Size the arena may grow to, such as 256mb (default: 1gb)", 2},
     {"unlink", KEY_UNLINK, 0, 0, "Remove the arena at a clean stop", 2},
@@ -70,6 +71,15 @@ static uint32_t take_time(struct argp_state *state, const char *option, const ch
     return (uint32_t)argument_duration(state, option, text, LEAST_MS, MOST_MS);
 }
 
+static const struct consumer_option names[] = {
+    {"address", "connect"},
+    {"server_name", "server-name"},
+    {"flavor", "flavor"},
+    {"display_name", "display-name"},
+    {"max_message_bytes", "max-message-bytes"},
+    {0},
+};
+
 static void check_whole(struct argp_state *state, const struct relay_options *options)
 {
     const cfgs_remote_options *remote = &options->remote;
@@ -77,12 +87,13 @@ static void check_whole(struct argp_state *state, const struct relay_options *op
         argp_error(state, "--connect HOST:PORT is needed: there is nothing to pass on");
     if (strncmp(remote->address, "shm:", 4) == 0)
         argp_error(state, "--connect: '%s' is on this host already; name the HOST:PORT of a bridge", remote->address);
-    if (!remote->ca_file != !remote->key_file)
-        argp_error(state, "--%s needs --%s, too: CA and key are either both in files of their own or both in --cert",
-                   remote->ca_file ? "ca" : "key", remote->ca_file ? "key" : "ca");
+    argument_ca_and_key(state, "cert", remote->ca_file, remote->key_file);
     if (remote->verify == CFGS_VERIFY_PINNED && (remote->ca_file || remote->server_name))
         argp_error(state, "--pin goes neither with --ca and --key nor with --server-name: it compares with the "
                           "certificate in --cert, whoever signed it");
+    if (remote->backoff_max_ms && remote->backoff_max_ms < remote->backoff_min_ms)
+        argp_error(state, "--backoff-max: it is shorter than --backoff-min");
+    consumer_options_check(state, remote, names);
 }
 
 static bool take_of_remote(cfgs_remote_options *remote, int key, char *text, struct argp_state *state)

@@ -1,6 +1,7 @@
 /* tls/identity.c: the SSL_CTX, and what the transport asks of it (grpc-wire 2).  SPDX-License-Identifier: Apache-2.0 */
 #include "tls/identity.h"
 
+#include "tls/context.h"
 #include "tls/load.h"
 
 #include <openssl/err.h>
@@ -9,10 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    CHAIN_DEPTH_MAX = 4,
-    PEER_CHAIN_MAX_BYTES = 32 * 1024 /* what a client may send as certificates, before anybody is known */
-};
+enum { PEER_CHAIN_MAX_BYTES = 32 * 1024 /* what a client may send as certificates, before anybody is known */ };
 
 /* Only h2.  A client that offers nothing by ALPN does not come here: channel_handshake() looks at what was chosen. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_length, const unsigned char *offered,
@@ -28,55 +26,28 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/*
- * No renegotiation, compression, early data or resumption: a resumed session would skip the look at the certificate,
- * and tickets cost every client bytes.  RFC 9113 bans what is not ECDHE with an AEAD; finite-field groups are left out
- * since they let a client make us work.  A peer that leaves without close_notify just left.
- */
 static bool set_protocol(SSL_CTX *context)
 {
-    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
-                                     SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     SSL_CTX_set_max_cert_list(context, PEER_CHAIN_MAX_BYTES);
-    return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 && SSL_CTX_set_num_tickets(context, 0) == 1 &&
-           SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
-           SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384") == 1;
+    return SSL_CTX_set_num_tickets(context, 0) == 1;
 }
 
-static bool set_certificate(SSL_CTX *context, const struct material *material)
+static bool ask_for_certificates(SSL_CTX *context, const struct material *material)
 {
-    if (SSL_CTX_use_certificate(context, sk_X509_value(material->chain, 0)) != 1 ||
-        SSL_CTX_use_PrivateKey(context, material->key) != 1)
-        return false;
-    for (int i = 1; i < sk_X509_num(material->chain); i++)
-        if (SSL_CTX_add1_chain_cert(context, sk_X509_value(material->chain, i)) != 1)
-            return false;
-    return true;
-}
-
-/* A certificate in the file is trusted as it stands, also one that another CA signed: Go's clients see it so, too. */
-static bool set_trust(SSL_CTX *context, const STACK_OF(X509) *trusted)
-{
-    X509_STORE *store = SSL_CTX_get_cert_store(context);
-    for (int i = 0; i < sk_X509_num(trusted); i++)
-        if (X509_STORE_add_cert(store, sk_X509_value(trusted, i)) != 1 ||
-            SSL_CTX_add_client_CA(context, sk_X509_value(trusted, i)) != 1)
+    for (int i = 0; i < sk_X509_num(material->trusted); i++)
+        if (SSL_CTX_add_client_CA(context, sk_X509_value(material->trusted, i)) != 1)
             return false;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    SSL_CTX_set_verify_depth(context, CHAIN_DEPTH_MAX);
-    return X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1;
+    return context_trust(context, material);
 }
 
 static SSL_CTX *make_context(const struct material *material, bool no_auth, struct problem *problem)
 {
     ERR_clear_error();
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-    if (context && set_protocol(context) && set_certificate(context, material) &&
-        (no_auth || set_trust(context, material->trusted)))
+    if (context && context_prepare(context, material) && set_protocol(context) &&
+        (no_auth || ask_for_certificates(context, material)))
         return context;
     problem_set(problem, "TLS cannot be set up with this certificate: %s", ERR_reason_error_string(ERR_peek_error()));
     ERR_clear_error();

@@ -119,15 +119,17 @@ static bool take_key(void *context, unsigned index, const struct block *block, s
     return *taking->key || !strstr(block->name, "PRIVATE KEY") || parse_key(taking->path, block, taking->key, problem);
 }
 
-static bool read_combined(const struct credential_files *files, struct material *out, struct problem *problem)
+static bool read_combined(const struct credential_files *files, enum material_use use, struct material *out,
+                          struct problem *problem)
 {
     struct taking taking = {files->cert.path, out->chain, &out->key};
     if (!each_block(&files->cert, problem, &taking, take_combined))
         return false;
     X509 *certificate = sk_X509_value(out->chain, 0);
     if (!certificate || !out->key)
-        return problem_set(problem, "%s: it must hold a CERTIFICATE and its EC PRIVATE KEY, and has no %s; remove it, "
-                                    "and the next start makes one", files->cert.path, certificate ? "key" : "certificate");
+        return problem_set(problem, "%s: it must hold a CERTIFICATE and its EC PRIVATE KEY, and has no %s; %s",
+                           files->cert.path, certificate ? "key" : "certificate",
+                           use == MATERIAL_FOR_SERVER ? "remove it, and the next start makes one" : "take the core's file");
     if (!X509_up_ref(certificate))
         return problem_memory(problem);
     if (sk_X509_push(out->trusted, certificate) > 0)
@@ -222,7 +224,7 @@ bool material_load(const struct credential_files *files, enum material_use use, 
     *out = (struct material){.chain = sk_X509_new_null(), .trusted = sk_X509_new_null()};
     if (!out->chain || !out->trusted)
         return problem_memory(problem);
-    bool ok = (files->ca.path ? read_separate(files, out, problem) : read_combined(files, out, problem)) &&
+    bool ok = (files->ca.path ? read_separate(files, out, problem) : read_combined(files, use, out, problem)) &&
               check(files, use, out, problem);
     ERR_clear_error();
     return ok;

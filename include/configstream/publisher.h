@@ -85,7 +85,8 @@ typedef enum cfgs_publisher_start {
     CFGS_START_NEW = 0,      /**< there was no arena */
     CFGS_START_CRASHED = 1,  /**< recovered from a producer that died; its settings are readable with a view */
     CFGS_START_CLOSED = 2,   /**< recovered from a clean end */
-    CFGS_START_REPLACED = 3  /**< the old arena was unusable; see cfgs_publisher_error() for the reason */
+    CFGS_START_REPLACED = 3, /**< the old arena was unusable; see cfgs_publisher_error() for the reason */
+    CFGS_START_RELAYED = 4   /**< recovered from one that passed on another host's settings, however it ended */
 } cfgs_publisher_start;
 CFGS_API cfgs_publisher_start cfgs_publisher_started(const cfgs_publisher *publisher);
 

@@ -87,6 +87,13 @@ int64_t argument_duration(struct argp_state *state, const char *option, const ch
     return ns / NS_PER_MS;
 }
 
+void argument_ca_and_key(struct argp_state *state, const char *cert_option, const char *ca, const char *key)
+{
+    if (!ca != !key)
+        argp_error(state, "--%s needs --%s, too: CA and key are either both in files of their own or both in --%s",
+                   ca ? "ca" : "key", ca ? "key" : "ca", cert_option);
+}
+
 void argument_level(struct argp_state *state, const char *text, struct log *log)
 {
     enum log_level level = LOG_INFO;

@@ -30,6 +30,9 @@ uint64_t argument_size(struct argp_state *state, const char *option, const char 
 /** A duration such as 300ms or 10s, in milliseconds. */
 int64_t argument_duration(struct argp_state *state, const char *option, const char *text, int64_t low_ms, int64_t high_ms);
 
+/** --ca and --key go together; without them, `cert_option` names a file that holds all three. */
+void argument_ca_and_key(struct argp_state *state, const char *cert_option, const char *ca, const char *key);
+
 /** --log-level: pins it. */
 void argument_level(struct argp_state *state, const char *text, struct log *log);
 

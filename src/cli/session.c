@@ -62,16 +62,16 @@ void session_warn_down(const cfgs_reader_info *info)
                 cfgs_producer_state_name(info->state), last);
 }
 
-void session_age(int64_t age_ms, char text[SESSION_AGE_BYTES])
+void session_heard(int64_t age_ms, char text[SESSION_HEARD_BYTES])
 {
     if (age_ms < 0)
-        snprintf(text, SESSION_AGE_BYTES, "never");
+        snprintf(text, SESSION_HEARD_BYTES, "never heard of");
     else if (age_ms < 120 * 1000)
-        snprintf(text, SESSION_AGE_BYTES, "%.1f s ago", (double)age_ms / 1000);
+        snprintf(text, SESSION_HEARD_BYTES, "last heard of %.1f s ago", (double)age_ms / 1000);
     else if (age_ms < 120 * 60 * 1000)
-        snprintf(text, SESSION_AGE_BYTES, "%lld min ago", (long long)age_ms / 60000);
+        snprintf(text, SESSION_HEARD_BYTES, "last heard of %lld min ago", (long long)age_ms / 60000);
     else
-        snprintf(text, SESSION_AGE_BYTES, "%lld h ago", (long long)age_ms / 3600000);
+        snprintf(text, SESSION_HEARD_BYTES, "last heard of %lld h ago", (long long)age_ms / 3600000);
 }
 
 bool session_is_cut_off(const cfgs_reader_info *info)
@@ -81,10 +81,10 @@ bool session_is_cut_off(const cfgs_reader_info *info)
 
 void session_warn_cut_off(const cfgs_reader_info *info)
 {
-    char age[SESSION_AGE_BYTES];
-    session_age(info->upstream.contact_age_ms, age);
-    cli_say(LOG_WARN, "warning: this relay is not connected to %s, last heard of %s; what follows is the last state it got",
-            info->upstream.address[0] ? info->upstream.address : "its source", age);
+    char heard[SESSION_HEARD_BYTES];
+    session_heard(info->upstream.contact_age_ms, heard);
+    cli_say(LOG_WARN, "warning: this relay is not connected to %s, %s; what follows is the last state it got",
+            info->upstream.address[0] ? info->upstream.address : "its source", heard);
 }
 
 static void name_readers(const struct cli *cli)

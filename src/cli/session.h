@@ -37,9 +37,9 @@ bool session_is_cut_off(const cfgs_reader_info *info);
 /** "the relay is not connected to ...; ..." to standard error. */
 void session_warn_cut_off(const cfgs_reader_info *info);
 
-/** How long ago that was, for people: "0.3 s ago", "5 min ago", "2 h ago"; "never" for a negative one. */
-#define SESSION_AGE_BYTES 32
-void session_age(int64_t age_ms, char text[SESSION_AGE_BYTES]);
+/** For people: "last heard of 0.3 s ago", "… 5 min ago", "… 2 h ago"; "never heard of" for a negative age. */
+#define SESSION_HEARD_BYTES 48
+void session_heard(int64_t age_ms, char text[SESSION_HEARD_BYTES]);
 
 /** Complain about a failed read, and give the exit code for it. */
 enum exit_code session_failed(cfgs_reader *reader, const char *what, int error);

@@ -108,19 +108,19 @@ static void print_text_line(const char *text)
     putchar('\n');
 }
 
-/* "relay of core:5001, heard of 0.3 s ago" */
+/* "relay of core:5001, last heard of 0.3 s ago" */
 static void print_source(const cfgs_reader_info *info)
 {
-    char age[SESSION_AGE_BYTES];
-    session_age(info->upstream.contact_age_ms, age);
+    char heard[SESSION_HEARD_BYTES];
+    session_heard(info->upstream.contact_age_ms, heard);
     fputs("source      relay of ", stdout);
     print_plain(stdout, info->upstream.address, strlen(info->upstream.address), "");
     fputs(", ", stdout);
     if (!is_followed(info)) {
         output_styled(STYLE_DOUBTFUL, output_bytes("not connected"));
-        fputs(", last ", stdout);
+        fputs(", ", stdout);
     }
-    printf("heard of %s\n", age);
+    printf("%s\n", heard);
     for (unsigned i = 0; i < info->upstream.path_length; i++)
         printf("            %s %s\n", i ? "which got it from" : "its arena:", info->upstream.path[i]);
 }

@@ -2,6 +2,8 @@
 #include "daemon/daemon.h"
 
 #include "base/clock.h"
+#include "base/signals.h"
+#include "base/started.h"
 #include "base/stdio.h"
 #include "control/listen.h"
 
@@ -132,21 +134,6 @@ static bool resolve(struct daemon *daemon, struct problem *problem)
     return ok;
 }
 
-static bool open_signals(struct daemon *daemon, struct problem *problem)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    /* before the publisher starts its threads, which block all signals anyway */
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) == 0)
-        daemon->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (daemon->signal_fd < 0)
-        return problem_set(problem, "cannot receive signals: %s", strerror(errno));
-    return true;
-}
-
 static const char *base_name(const char *path)
 {
     const char *slash = path ? strrchr(path, '/') : NULL;
@@ -227,11 +214,9 @@ static bool open_control(struct daemon *daemon, const char *path, struct problem
 
 static void log_start(struct daemon *daemon, uint64_t changes)
 {
-    static const char *const found[] = {"new", "recovered after a crash", "taken up after a clean stop",
-                                        "replacing an unusable one"};
     cfgs_publisher_start start = cfgs_publisher_started(daemon->publisher);
     log_write(&daemon->log, LOG_INFO, "instance '%s': arena %s (%s), %zu settings, %llu changed, last ID %llu, control %s",
-              daemon->options.instance, cfgs_publisher_path(daemon->publisher), found[start],
+              daemon->options.instance, cfgs_publisher_path(daemon->publisher), started_words(start),
               daemon->config.store.slots.live, (unsigned long long)changes,
               (unsigned long long)cfgs_publisher_sequence(daemon->publisher), daemon->server.path);
     if (start == CFGS_START_REPLACED)
@@ -243,7 +228,7 @@ static bool publish_first(struct daemon *daemon, struct problem *problem)
 {
     char control[CONTROL_PATH_MAX_BYTES + 1];
     uint64_t changes = 0;
-    if (!open_signals(daemon, problem) || !choose_control(daemon, control, problem) ||
+    if (!signals_open(&daemon->signal_fd, problem) || !choose_control(daemon, control, problem) ||
         !control_listen_check(control, problem) || !open_publisher(daemon, control, problem))
         return false;
     if (!take_survivors(daemon, problem) || !open_control(daemon, control, problem) ||
@@ -368,7 +353,8 @@ static enum ending failed_ending(const struct daemon *daemon)
     case CFGS_START_NEW:
     case CFGS_START_REPLACED: return ENDING_UNLINK; /* never got a snapshot: of no use to anybody */
     case CFGS_START_CLOSED: return ENDING_KEEP;     /* closed again: seeming crashed, it would give back runtime settings */
-    case CFGS_START_CRASHED: break;                 /* closed, it would lose them */
+    case CFGS_START_CRASHED:                        /* closed, it would lose them */
+    case CFGS_START_RELAYED: break;
     }
     return ENDING_AS_FOUND;
 }

@@ -168,7 +168,7 @@ class Host:
         self._start(instance="core")
         self._start_bridge("core")
         self._start_relay()
-        eventually("the relay", lambda: "source      relay of localhost:%s, heard" % self._port in self._cli("status").stdout)
+        eventually("the relay", lambda: "source      relay of localhost:%s, last heard" % self._port in self._cli("status").stdout)
 
     def _end_bridge(self):
         self._bridge.terminate()

@@ -198,11 +198,12 @@ static void follow_changes(struct program *program, const char *last)
         err = cfgs_subscription_watch_prefix(subscription, "same.section.", CFGS_WATCH_INITIAL, changed, &section);
     if (err == CFGS_OK)
         err = cfgs_subscription_watch_prefix(subscription, "", 0, changed, &all);
-    while (err == CFGS_OK && !all.ended) {
+    if (err == CFGS_OK)
         err = cfgs_subscription_dispatch(subscription, CFGS_FOREVER, NULL);
-        printf("state #%" PRIu64 "\n", cfgs_subscription_sequence(subscription));
-        fflush(stdout);
-    }
+    printf("state #%" PRIu64 "\n", cfgs_subscription_sequence(subscription));
+    fflush(stdout);
+    while (err == CFGS_OK && !all.ended) /* how many changes one of them takes is a matter of time */
+        err = cfgs_subscription_dispatch(subscription, CFGS_FOREVER, NULL);
     if (err != CFGS_OK)
         program_fail("subscription", err);
     cfgs_subscription_close(subscription);

@@ -143,6 +143,9 @@ class Soak(World):
                     self.assertEqual(report[what], report["seen" if what == "sequence" else "seen_" + what], what)
                 for what in ("gaps", "early", "wire_gaps", "stale", "malformed", "replaced"):
                     self.assertEqual(report[what], 0, what)
+                if consumer.name.startswith("far"): # its session went with each bridge, and another one took its place
+                    self.assertGreater(report["refused"], 0)
+                    self.assertGreater(report["registrations"], report["refused"])
                 self.assertEqual(report["threads"], before["threads"])
                 self.assertLessEqual(report["descriptors"], before["descriptors"] + 1) # a connection that is made anew
                 if not SANITIZER: # it keeps what is freed

@@ -322,6 +322,34 @@ Test(subscription, a_bulk_load_of_what_was_there_tells_nothing)
 
 /* ---- later watches ----------------------------------------------------------------------------------------------- */
 
+/* Meanwhile more comes than the ring holds. */
+static void on_change_slowly(void *publisher, const cfgs_change *change)
+{
+    on_change(no_name, change);
+    if (change->now.value.as.integer != 2)
+        return;
+    for (int i = 3; i <= 60; i++)
+        set_int(publisher, "k", i);
+    remove_key(publisher, "gone");
+}
+
+Test(subscription, a_slow_callback_loses_nothing_but_time)
+{
+    struct scene c = scene_open(16);
+
+    set_int(c.publisher, "k", 1);
+    set_int(c.publisher, "gone", 1);
+    ok(cfgs_subscription_watch_key(c.subscription, "k", 0, on_change_slowly, c.publisher));
+    watch_key(c.subscription, "gone", 0, no_name);
+    says(c.subscription, "");
+    set_int(c.publisher, "k", 2);
+    while (cfgs_subscription_dispatch(c.subscription, 0, NULL) == CFGS_OK)
+        continue;
+    expect_said(__LINE__, "k:1>2 gone*:1>- k*:2>60 ");
+    cr_assert_eq(cfgs_subscription_sequence(c.subscription), cfgs_publisher_sequence(c.publisher));
+    scene_close(&c);
+}
+
 Test(subscription, later_watches_start_with_the_next_dispatch_and_disturb_nobody)
 {
     struct scene c = scene_open(64);

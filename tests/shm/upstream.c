@@ -219,6 +219,40 @@ Test(upstream, a_producer_that_takes_over_has_a_configuration_of_its_own)
     cfgs_publisher_close(p, true);
 }
 
+static cfgs_publisher *relay_of(const char *instance, const char *address)
+{
+    cfgs_publisher *p = publish(instance);
+    cfgs_upstream upstream = {.address = address};
+
+    ok(cfgs_publisher_set_upstream(p, &upstream));
+    cfgs_publisher_touch_upstream(p, false);
+    return p;
+}
+
+Test(upstream, a_producer_that_takes_over_is_told_that_the_settings_are_not_its_own)
+{
+    for (int crashed = 0; crashed < 2; crashed++) {
+        const char *instance = new_instance();
+        cfgs_publisher *p = relay_of(instance, "core:5001");
+
+        snapshot(p, 10, "a", 1, NULL, 0);
+        if (crashed)
+            cfgs_publisher_abandon(p);
+        else
+            cfgs_publisher_close(p, false);
+        p = publish(instance);
+        cr_assert_eq(cfgs_publisher_started(p), CFGS_START_RELAYED);
+        cfgs_publisher_abandon(p); /* before it has committed anything of its own */
+        p = publish(instance);
+        cr_assert_eq(cfgs_publisher_started(p), CFGS_START_CLOSED, "nor are they the next one's");
+        set_int(p, "b", 2);
+        cfgs_publisher_abandon(p);
+        p = publish(instance);
+        cr_assert_eq(cfgs_publisher_started(p), CFGS_START_CRASHED);
+        cfgs_publisher_close(p, true);
+    }
+}
+
 Test(upstream, a_child_leaves_it_alone)
 {
     cfgs_publisher *p = publish_in_memory(64);

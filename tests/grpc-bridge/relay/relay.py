@@ -118,7 +118,7 @@ class ConsumerCase(BridgeCase):
         """Beside the one that runs; from then on it is `the` bridge."""
         near = self.instance
         self.instance, self.port, self.metrics_port = instance, None, None
-        self.status_socket = os.path.join(self.folder, "another.sock")
+        self.status_socket = os.path.join(self.folder, instance + ".sock")
         self.start_bridge()
         self.instance = near
 

@@ -1,10 +1,14 @@
 # test_client.py: configstream-client: what it shows, and when it passes.  SPDX-License-Identifier: Apache-2.0
+import array
+import fcntl
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
+import termios
 import unittest
 
 import grpc
@@ -30,6 +34,11 @@ class Usage(ConsumerCase):
         for address in ("localhost", "localhost:0", "localhost:65536", "::1:5001", "shm:default", ""):
             with self.subTest(address=address):
                 self.assert_usage(["'%s'" % address], "--ipc-address", address, "--auth-token", "0" * 64)
+
+    def test_what_the_library_would_refuse_is_told_of_the_option(self):
+        for option, value in (("--name", ""), ("--server-name", ""), ("--auth-token", "two words")):
+            with self.subTest(option=option, value=value):
+                self.assert_usage([option + ": "], option, value)
 
     def test_words_are_no_options(self):
         self.assert_usage(["'watch'", "takes options only"], "watch")
@@ -180,6 +189,11 @@ class Fail(ConsumerCase):
         self.port = 1
         self.assert_fails(1, self.certificate)
 
+    def test_a_file_that_is_no_certificate(self):
+        self.make_credentials()
+        self.certificate = self.token
+        self.assert_fails(1, "has no certificate; take the core's file")
+
     def test_another_certificate(self):
         self.start_core()
         port, self.certificate = self.port, os.path.join(self.folder, "other.pem")
@@ -234,6 +248,18 @@ class Fail(ConsumerCase):
         self.make_credentials()
         core = Core(self, [], register=(grpc.StatusCode.INVALID_ARGUMENT, "no such flavor"))
         self.assert_fails(6, "no such flavor", port=core.port)
+
+    def test_a_signal_ends_it_while_nobody_takes_what_it_prints(self):
+        self.write(self.config, "bulk:\n" + "".join("  k%d: %d\n" % (i, i) for i in range(10000)))
+        self.start_core()
+        process = subprocess.Popen(self.client_arguments("--duration", "500ms", "--max-samples", "100000"),
+                                   stdout=subprocess.PIPE)
+        self.processes.append(process)
+        waiting = array.array("i", [0])
+        eventually("a full pipe", lambda: fcntl.ioctl(process.stdout, termios.FIONREAD, waiting) == 0
+                   and waiting[0] >= select.PIPE_BUF)
+        eventually("its end", lambda: process.send_signal(signal.SIGTERM) or process.poll() is not None)
+        self.assertEqual(process.returncode, -signal.SIGTERM)
 
     def test_nobody_takes_what_it_prints(self):
         self.start_core()

@@ -41,6 +41,14 @@ class Usage(ConsumerCase):
                 self.assert_usage(["'%s'" % address], "--instance", self.far, "--connect", address)
         self.assertIsNone(self.status())
 
+    def test_what_the_library_would_refuse_is_told_of_the_option(self):
+        for option, value in (("--server-name", ""), ("--server-name", "a b"), ("--display-name", " "),
+                              ("--flavor", "x" * 201), ("--connect", ""), ("--max-message-bytes", "5gb")):
+            with self.subTest(option=option, value=value):
+                self.assert_usage([option + ": "], "--connect", "localhost:1", option, value)
+        self.assert_usage(["--backoff-max: it is shorter than --backoff-min"], "--connect", "localhost:1", "--backoff-min",
+                          "2s", "--backoff-max", "1s")
+
     def test_options_that_exclude_each_other(self):
         self.assert_usage(["--ca needs --key"], "--connect", "localhost:1", "--ca", "x")
         self.assert_usage(["--pin goes neither"], "--connect", "localhost:1", "--pin", "--server-name", "x")
@@ -93,7 +101,7 @@ class Passes(ConsumerCase):
         self.assertEqual((relay["address"], relay["connected"], relay["wire_base"]), ("127.0.0.1:%d" % self.port, True, 0))
         self.assertTrue(0 <= relay["contact_age_ms"] < 60000)
         text = self.far_cli("status").stdout
-        self.assertRegex(text, r"\nsource      relay of 127.0.0.1:%d, heard of \d+\.\d s ago\n" % self.port)
+        self.assertRegex(text, r"\nsource      relay of 127.0.0.1:%d, last heard of \d+\.\d s ago\n" % self.port)
 
     def test_the_path_is_that_of_the_stream(self):
         self.start_core()
@@ -239,7 +247,9 @@ class Away(ConsumerCase):
         self.make_credentials()
         relay = self.spawn_relay()
         eventually("the relay", lambda: self.status())
+        eventually("its source", lambda: self.status()["relay"])
         self.assertEqual(self.status()["state"], "starting")
+        self.assertIn("not connected, never heard of\n", self.far_cli("status").stdout)
         self.assertIn("no configuration yet", self.far_cli("get", "site", code=1).stderr)
         self.start()
         self.start_bridge()
@@ -273,6 +283,13 @@ class Away(ConsumerCase):
 
 
 class Life(ConsumerCase):
+    def relay_is_up(self):
+        def up():
+            status = self.status()
+            return status["pid"] == self.relay.pid and status["relay"]
+
+        eventually("the relay", up)
+
     def test_killed_and_started_again_it_goes_on(self):
         self.start_core()
         self.start_relay()
@@ -301,7 +318,7 @@ class Life(ConsumerCase):
         self.assertEqual(self.far_cli("get", "cmd_port").stdout, "6001\n")
         self.end_bridge()
         self.relay = self.spawn_relay()
-        eventually("the relay", lambda: self.status()["pid"] == self.relay.pid)
+        self.relay_is_up()
         status = self.status()
         self.assertEqual((status["state"], status["origin"]), ("running", "main.yaml"))
         self.assertEqual((status["relay"]["connected"], status["relay"]["path"]), (False, path))
@@ -342,6 +359,37 @@ class Life(ConsumerCase):
         (self.instance, self.socket), self.daemon = near, core
         self.start_relay()
         self.agree()
+
+    def test_a_daemon_after_a_killed_relay_keeps_nothing_that_was_set_on_the_cores_host(self):
+        self.start_core()
+        self.start_relay()
+        self.cli("set", "site", "of the core's host")
+        self.agree()
+        self.end_relay(signal.SIGKILL)
+        self.instance, self.socket = self.far, os.path.join(self.folder, "far.sock")
+        self.start()
+        self.assertEqual(self.far_cli("get", "site", "--source").stdout, '"example.com"  (default)\n')
+
+    def test_the_age_of_the_state_outlives_the_relay(self):
+        self.start_core()
+        self.start_relay()
+        self.end_bridge()
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            self.end_relay(how)
+            self.relay = self.spawn_relay()
+            self.relay_is_up()
+            self.assertGreaterEqual(self.status()["relay"]["contact_age_ms"], 0)
+            self.assertRegex(self.far_cli("get", "site").stderr, r"last heard of \d+\.\d s ago")
+
+    def test_a_mistake_on_the_command_line_touches_nothing(self):
+        self.start_core()
+        self.start_relay()
+        self.end_relay()
+        before = self.status()
+        status, said = self.refuse_relay("--flavor", "")
+        self.assertEqual(status, 2)
+        self.assertIn("--flavor: it must have", said)
+        self.assertEqual({**self.status(), "heartbeat_age_ms": 0, "relay": 0}, {**before, "heartbeat_age_ms": 0, "relay": 0})
 
     def test_a_removed_arena_is_published_again(self):
         self.start_core()
@@ -421,6 +469,35 @@ class Loops(ConsumerCase):
         self.assertEqual(self.far_cli("get", "cmd_port").stdout, "6001\n")
         self.assertIsNone(self.relay.poll())
         self.assertNotEqual(port, self.port)
+
+    def check_circle(self, size):
+        """Relays in a row, each with a bridge; then the first follows the last; and then the core again."""
+        self.start_core()
+        core, names = self.port, ["%s-%d" % (self.instance, number) for number in range(size)]
+        for name in names:
+            self.start_relay(instance=name)
+            self.serve_with_another_bridge(name)
+            self.agree(name)
+        for port in (self.port, core):
+            os.kill(self.status(names[0])["pid"], signal.SIGTERM)
+            eventually("its end", lambda: self.status(names[0])["state"] == "closed")
+            self.write(self.relay_log, "")
+            self.spawn_relay(instance=names[0], port=port)
+            if port != core:
+                self.relay_says("comes from this relay itself, %d steps up" % size)
+                self.cli("set", "site", "while in a circle")
+                self.assertFalse(self.status(names[0])["relay"]["connected"])
+        for name in names:
+            eventually("the value at " + name, lambda: self.far_cli("get", "site", instance=name).stdout
+                       == "while in a circle\n")
+            self.agree(name)
+            self.assertTrue(self.status(name)["relay"]["connected"])
+
+    def test_two_relays_in_a_circle_and_out_of_it(self):
+        self.check_circle(2)
+
+    def test_three_relays_in_a_circle_and_out_of_it(self):
+        self.check_circle(3)
 
     def test_eight_arenas_are_a_path_and_nine_are_not(self):
         self.make_credentials()
