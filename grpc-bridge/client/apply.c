@@ -17,7 +17,8 @@ static int refuse_loop(const struct apply *apply, struct failure *failure)
     cfgs_publisher_instance_id(apply->publisher, own);
     for (unsigned i = 0; i < apply->path.count; i++)
         if (memcmp(apply->path.ids[i], own, sizeof own) == 0) {
-            failure_set(failure, CFGS_ERR_LOOP, "the configuration comes from this relay itself, %u steps up", i + 1);
+            failure_set(failure, CFGS_ERR_LOOP, "the configuration comes from this relay itself, %u step%s up", i + 1,
+                        i == 0 ? "" : "s");
             failure->slow = true;
             return failure->code;
         }

@@ -64,7 +64,7 @@ static int set_address(struct setup *setup, const cfgs_remote_options *options)
         return no_memory(options);
     if (!address_parse(setup->address, setup->host, &setup->port))
         return INVALID(options, "address: '%.300s' is not HOST:PORT, such as localhost:5001, 192.0.2.1:5001 or "
-                                "[2001:db8::1]:5001, nor shm:INSTANCE", text);
+                                "[2001:db8::1]:5001", text);
     if (!is_host(setup->host))
         return INVALID(options, "address: '%.300s' names no host that could be", text);
     if (options->server_name && !is_host(options->server_name))
