@@ -14,7 +14,7 @@ from world import Producer, Relay, World, eventually, write
 SANITIZER = os.environ["SANITIZER"]
 CONSUMER, LOAD = os.environ["CONSUMER"], os.environ["LOAD"]
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
-KILLS = 20          # at the least, of producer and bridge each
+KILLS = int(os.environ.get("SOAK_KILLS", "20")) # at the least, of producer and bridge each
 GROWTH_KIB = 8192   # of a consumer's own memory, between an eighth of the kills and the end
 SLOTS = "1024"
 
