@@ -1,4 +1,5 @@
 /* client/relay_main.c: configstream-relay: start, follow, stop.  SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "base/notify.h"
 #include "base/problem.h"
 #include "base/signals.h"
@@ -17,7 +18,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 500, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 6 };
+enum { LOOK_MS = 500, READY_MS = 30000, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_REFUSED = 6 };
 
 struct relay {
     struct relay_options options;
@@ -31,7 +32,9 @@ struct relay {
     cfgs_reader_info info;
     uint64_t sequence; /* as last read, in the arena of the next */
     char instance_id[37];
-    bool ready;
+    bool ready;       /* there is a configuration */
+    bool told_ready;  /* the service manager was told that we are */
+    int64_t ready_ms; /* when it is told in any case: a boot does not wait for a core that is away */
     char status[CFGS_ERROR_MESSAGE_BYTES + 256];
     /* the engine's thread's */
     bool every_other;
@@ -204,10 +207,12 @@ static void tell(struct relay *relay, bool was_ready)
     cfgs_remote_info info;
     engine_info(relay->engine, &info);
     describe(relay, &info, status, sizeof status);
-    if (relay->ready == was_ready && strcmp(status, relay->status) == 0)
+    const bool get_ready = !relay->told_ready && (relay->ready || now_ms() >= relay->ready_ms);
+    if (!get_ready && relay->ready == was_ready && strcmp(status, relay->status) == 0)
         return;
     strcpy(relay->status, status);
-    if (relay->ready && !was_ready)
+    relay->told_ready |= get_ready;
+    if (get_ready)
         notify_ready(&relay->notify, status);
     else
         notify_status(&relay->notify, status);
@@ -244,6 +249,7 @@ static int run(struct relay *relay)
 {
     struct pollfd ready[] = {{.fd = relay->signal_fd, .events = POLLIN},
                              {.fd = engine_ended_fd(relay->engine), .events = POLLIN}};
+    relay->ready_ms = now_ms() + (relay->options.ready_timeout_ms ? relay->options.ready_timeout_ms : READY_MS);
     for (;;) {
         const bool was_ready = relay->ready;
         follow_arena(relay);

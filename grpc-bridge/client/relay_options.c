@@ -23,6 +23,7 @@ enum {
     KEY_RING_SLOTS,
     KEY_MAX_SIZE,
     KEY_UNLINK,
+    KEY_READY_TIMEOUT,
     KEY_BACKOFF_MIN,
     KEY_BACKOFF_MAX,
     KEY_CONNECT_TIMEOUT,
@@ -59,6 +60,8 @@ static const struct argp_option known[] = {
      "(default: 30s)", 3},
     {"keepalive-timeout", KEY_KEEPALIVE_TIMEOUT, "DURATION", 0, "Time to give that sign (default: 20s)", 3},
     {"max-message-bytes", KEY_MAX_MESSAGE, "BYTES", 0, "Larger snapshots are refused (default: 128mb)", 3},
+    {"ready-timeout", KEY_READY_TIMEOUT, "DURATION", 0, "Be ready for the service manager after so long without a "
+     "configuration, too (default: 30s)", 4},
     {"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
      "trace, debug, info, warn, error, critical or off; without it the published log_level counts", 4},
     {0},
@@ -149,6 +152,7 @@ static error_t take(int key, char *text, struct argp_state *state)
         return 0;
     switch (key) {
     case KEY_UNLINK: options->unlink = true; break;
+    case KEY_READY_TIMEOUT: options->ready_timeout_ms = take_time(state, "ready-timeout", text); break;
     case KEY_LOG_LEVEL: argument_level(state, text, &options->log); break;
     case ARGP_KEY_ARG: argp_error(state, "'%s': configstream-relay takes options only", text); break;
     case ARGP_KEY_END: check_whole(state, options); break;

@@ -11,6 +11,7 @@ struct relay_options {
     cfgs_remote_options remote;   /* strings are the command line's */
     cfgs_publisher_options arena; /* the same */
     bool unlink;
+    uint32_t ready_timeout_ms; /* 0: the default */
     struct log log;
 };
 

@@ -414,7 +414,15 @@ class Life(ConsumerCase):
         self.assertEqual(self.status()["pid"], thief.pid)
         self.agree()
 
-    def test_the_service_manager_is_told(self):
+    def test_the_service_manager_does_not_wait_for_ever_for_a_core_that_is_away(self):
+        told = self.start_managed("--ready-timeout", "100ms")
+        self.assertEqual(told("READY")["STATUS"][:len("no state yet of ")], "no state yet of ")
+        self.start()
+        self.start_bridge()
+        self.assertEqual(told("STATUS", "follows")["STATUS"], "follows 127.0.0.1:%d at 127.0.0.1:%d" % (self.port, self.port))
+
+    def start_managed(self, *more):
+        """A relay with a service manager: a function that waits for what that is told."""
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(manager.close)
         name = os.path.join(self.folder, "notify")
@@ -429,7 +437,11 @@ class Life(ConsumerCase):
 
         self.make_credentials()
         with mock.patch.dict(os.environ, NOTIFY_SOCKET=name):
-            self.relay = self.spawn_relay()
+            self.relay = self.spawn_relay(*more)
+        return told
+
+    def test_the_service_manager_is_told(self):
+        told = self.start_managed()
         self.assertNotIn("READY", told("STATUS", "no state yet of 127.0.0.1:%d" % self.port))
         self.start()
         self.start_bridge()
