@@ -99,6 +99,7 @@ class ConsumerCase(BridgeCase):
 
     def setUp(self):
         super().setUp()
+        self.core = self.instance # a test may go on as a daemon of the other one
         self.far = self.instance + "-far"
         self.relay = None
         self.relay_log = os.path.join(self.folder, "relay.log")
@@ -107,7 +108,7 @@ class ConsumerCase(BridgeCase):
     def tearDown(self):
         super().tearDown()
         for name in os.listdir("/dev/shm"):
-            if name.startswith("configstream.%s-" % self.instance):
+            if re.fullmatch(r"configstream\.%s(-.*)?(\.lock)?" % re.escape(self.core), name):
                 os.unlink("/dev/shm/" + name)
 
     def start_core(self, *flags):
