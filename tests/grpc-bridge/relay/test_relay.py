@@ -323,7 +323,7 @@ class Life(ConsumerCase):
         self.assertEqual((status["state"], status["origin"]), ("running", "main.yaml"))
         self.assertEqual((status["relay"]["connected"], status["relay"]["path"]), (False, path))
         self.assertGreaterEqual(status["relay"]["contact_age_ms"], 0)  # and not never
-        self.assertIn("ready: 13 settings", self.read(self.relay_log))
+        self.relay_says("ready: 13 settings")
 
     def test_unlink(self):
         self.start_core()
