@@ -18,18 +18,17 @@ static const char NOT_ENABLED[] = "remote agent registry not enabled";
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-static bool call_unary(struct machine *machine, enum unary_kind kind, const char *path)
+static void call_unary(struct machine *machine, enum unary_kind kind, const char *path)
 {
     struct failure failure;
     machine->unary.message_max = RPC_UNARY_MAX_BYTES;
     if (transport_call(machine->transport, &machine->unary, path, NULL, machine->setup.call_timeout_ms, &failure) !=
         CFGS_OK) {
         machine_fail_at_peer(machine, &failure);
-        return false;
+        return;
     }
     machine->unary_kind = kind;
     machine->unary_until_ms = machine->now + machine->setup.call_timeout_ms;
-    return true;
 }
 
 static void register_now(struct machine *machine)

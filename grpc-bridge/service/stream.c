@@ -298,7 +298,7 @@ static void end_for_arena(struct stream *stream)
 /* A snapshot from before IDs on the wire started anew would only end the stream again. */
 static uint64_t first_of_these_ids(uint64_t sequence)
 {
-    return sequence > 0 ? sequence - (uint64_t)wire_id(sequence) + 1 : 0;
+    return sequence > 0 ? wire_base(sequence) + 1 : 0;
 }
 
 /* False: there is none to send now, or the call has failed. */
