@@ -16,6 +16,9 @@
 enum {
     ACCOUNT_FRAME_BYTES = 256,
     ACCOUNT_MAX = 25600,
+    /* No account is kept of connections whose streams have smaller windows: half of one has to hold a message that is cut
+     * so that neither part is small. */
+    ACCOUNT_WINDOW_LEAST = 4 * ACCOUNT_FRAME_BYTES,
     /* The rest is for unary answers, which are not filled up.  They give it back at once, since their stream ends; those
      * of interactive methods do not, and so are made long enough by their service. */
     ACCOUNT_TIGHT = 16384

@@ -320,9 +320,18 @@ static ssize_t sleep_until_resumed(struct call *call)
     return NGHTTP2_ERR_DEFERRED;
 }
 
+/* Clients tell what they read once it is half a window.  Of one that is smaller than this, what is left may be less than a
+ * frame that costs nothing needs, and yet all there is: who gives so little cannot be spared small frames. */
+static bool keeps_account(const struct call *call)
+{
+    return nghttp2_session_get_remote_settings(call->connection->session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE) >=
+           ACCOUNT_WINDOW_LEAST;
+}
+
 static ssize_t sent(struct call *call, const uint8_t *bytes, size_t length)
 {
-    account_sent(&call->connection->account, &call->spent, length);
+    if (keeps_account(call))
+        account_sent(&call->connection->account, &call->spent, length);
     cut_follow(&call->cut, bytes, length);
     call->progress_ms = clock_of(call);
     return (ssize_t)length;
@@ -331,7 +340,7 @@ static ssize_t sent(struct call *call, const uint8_t *bytes, size_t length)
 static ssize_t provide_queued(struct call *call, uint8_t *to, size_t room)
 {
     size_t left = call->queue_length - call->queue_at, length = left < room ? left : room;
-    if (!account_allows(&call->connection->account, length))
+    if (keeps_account(call) && !account_allows(&call->connection->account, length))
         return wait_for_room(call);
     memcpy(to, call->queue + call->queue_at, length);
     call->queue_at += length;
@@ -342,7 +351,7 @@ static ssize_t provide_queued(struct call *call, uint8_t *to, size_t room)
 
 static ssize_t provide_pulled(struct call *call, uint8_t *to, size_t room)
 {
-    size_t at_least = account_is_tight(&call->connection->account) ? ACCOUNT_FRAME_BYTES : 0;
+    size_t at_least = keeps_account(call) && account_is_tight(&call->connection->account) ? ACCOUNT_FRAME_BYTES : 0;
     if (room < 2 * at_least) /* room to cut a message so that neither part is small */
         return wait_for_room(call);
     size_t length = call->request.method->pull(call, to, room, at_least);

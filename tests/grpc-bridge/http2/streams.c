@@ -245,6 +245,33 @@ Test(http2_streams, a_window_too_small_for_a_large_frame_is_waited_for_when_the_
     cr_expect_geq(frame.length, 256);
 }
 
+/* Most clients tell what they read once that is half a window: what is left of one may be all there is until then. */
+Test(http2_streams, a_small_window_is_used_to_its_end_beside_streams_that_are_not_read)
+{
+    enum { WINDOW = 1000, MESSAGES = 100, BYTES = 495 };
+    static struct reply first;
+    uint8_t setting[6] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE};
+    write_number(setting + 2, WINDOW);
+    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, setting, sizeof setting);
+    client_window(&client, 0, 1 << 21);
+    follow(1, BYTES - 5, 0);
+    follow(3, 10, 0);
+    follow(5, 10, 0);
+    size_t told = 0;
+    for (int32_t i = 0; i < MESSAGES; i++) {
+        feed_and_note(7 + 2 * i, &first, 0);
+        while (first.data_length < (size_t)(i + 1) * BYTES) {
+            cr_assert(client_next(&client, &frame));
+            if (frame.stream == 1)
+                client_note(&client, &frame, &first);
+        }
+        if (first.data_length - told < WINDOW / 2)
+            continue;
+        client_window(&client, 1, (uint32_t)(first.data_length - told));
+        told = first.data_length;
+    }
+}
+
 Test(http2_streams, pings_beside_the_data_of_a_stream_are_welcome)
 {
     follow(1, 95, 1000);

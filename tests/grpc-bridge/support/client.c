@@ -139,15 +139,6 @@ static void stream_end(struct stream *stream, int64_t reset)
 
 /* ---- HTTP/2 ------------------------------------------------------------------------------------------------------ */
 
-/* Bytes of a stream were read. */
-static int give_window(const struct peer *peer, int32_t id, size_t length)
-{
-    if (!peer->options.eager)
-        return nghttp2_session_consume(peer->session, id, length);
-    int result = nghttp2_session_consume_connection(peer->session, length);
-    return result == 0 ? nghttp2_submit_window_update(peer->session, 0, id, (int32_t)length) : result;
-}
-
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t length, void *user)
 {
     (void)flags, (void)user;
@@ -156,7 +147,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         return nghttp2_session_consume(session, id, length);
     if (stream->holding)
         stream->held += length;
-    else if (give_window(stream->peer, id, length) != 0)
+    else if (nghttp2_session_consume(session, id, length) != 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     take_bytes(stream, data, length);
     return 0;
@@ -475,7 +466,7 @@ void stream_grant(struct stream *stream, size_t bytes)
     if (granted == 0 || stream->ended)
         return;
     stream->held -= granted;
-    REQUIRE(give_window(stream->peer, stream->id, granted) == 0, "a stream's window");
+    REQUIRE(nghttp2_session_consume(stream->peer->session, stream->id, granted) == 0, "a stream's window");
     peer_flush(stream->peer);
 }
 

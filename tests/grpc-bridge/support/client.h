@@ -31,7 +31,6 @@ struct peer_options {
     bool set_window; /* SETTINGS_INITIAL_WINDOW_SIZE; otherwise the protocol's 65,535 */
     uint32_t window;
     bool keep_connection_window; /* leave it at 65,535; otherwise it is raised out of the way */
-    bool eager;                  /* give a stream window for every byte read; otherwise when half of it was used up */
 };
 
 struct peer {
