@@ -112,12 +112,19 @@ _Static_assert(sizeof(struct bank_words) == 256, "bank words");
 #define INFO_PATH_MAX 8
 #define INFO_ADDRESS_BYTES 128 /* NUL included */
 
+/* Whose configuration it is. */
+enum info_relayed {
+    INFO_OWN = 0,
+    INFO_RELAYED = 1,      /* the producer passes on what it receives */
+    INFO_RELAYED_LATER = 2 /* so it will, but what is there was left by a producer that died: its own */
+};
+
 /* Who produces and where it comes from: changes rarely, under a seqlock of its own (info_version). */
 struct arena_info {
     char origin[INFO_ORIGIN_BYTES];
     char control_path[INFO_CONTROL_BYTES];
     /* Upstream; all of it 0 where the configuration is the producer's own. */
-    uint64_t relayed; /* 1: the producer passes on what it receives */
+    uint64_t relayed; /* enum info_relayed */
     uint64_t relay_path_length;
     uint8_t relay_path[INFO_PATH_MAX][16]; /* instance ids of the arenas it came through, nearest first */
     uint64_t relay_wire_base;

@@ -133,7 +133,7 @@ static bool is_relayed(const struct arena_header *header)
     struct arena_info info;
 
     words_load(&info, header->info, sizeof info); /* [info] relaxed: no producer is running */
-    return info.relayed != 0;
+    return info.relayed == INFO_RELAYED;
 }
 
 /* The arena is ours to read in full: where to go on from, and how its last producer ended. */
@@ -153,8 +153,9 @@ static bool old_is_sound(cfgs_publisher *old)
  * announces itself: from then on the arena no longer says whose settings these are. */
 static void void_runtime(cfgs_publisher *publisher, cfgs_publisher_start found)
 {
+    publisher->inherits = found == CFGS_START_CRASHED;
     /* [state] relaxed: the state follows, or the arena has no name yet. */
-    if (found != CFGS_START_CRASHED)
+    if (!publisher->inherits)
         word_store_relaxed(&publisher->file.header->runtime_void, 1);
 }
 
@@ -164,7 +165,7 @@ static void recall_upstream(cfgs_publisher *publisher, const cfgs_publisher_opti
 {
     struct arena_info info;
 
-    if (!options->keep_upstream || !info_load(old, &info) || info.relayed == 0)
+    if (!options->keep_upstream || !info_load(old, &info) || info.relayed == INFO_OWN)
         return;
     memcpy(info.control_path, publisher->info.control_path, sizeof info.control_path);
     publisher->info = info;
@@ -348,7 +349,9 @@ void cfgs_publisher_close(cfgs_publisher *publisher, bool unlink_arena)
 {
     if (publisher == NULL)
         return;
-    if (fork_guard_forked(&publisher->guard) || publisher->lost) {
+    /* A republisher that never got a state leaves what a dead producer had as it found it. */
+    bool as_found = publisher->info.relayed == INFO_RELAYED_LATER && !unlink_arena;
+    if (fork_guard_forked(&publisher->guard) || publisher->lost || as_found) {
         release(publisher);
         return;
     }

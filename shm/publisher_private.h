@@ -70,6 +70,7 @@ struct cfgs_publisher {
     struct arena_info info;
     uint64_t contact_ns; /* what the header says of upstream, for the next arena's */
     bool connected;
+    bool inherits; /* what is there was left by a producer that died, and nothing was committed since */
     int lock_fd;
     /* `file` changes only under the lock: helper threads and openers of readers hold it while they use the file. */
     pthread_mutex_t lock;
@@ -176,6 +177,9 @@ void publisher_wake(cfgs_publisher *publisher);
 
 /* Write what is known of upstream into the header; before a new arena can be seen, and at each change. */
 void upstream_show(cfgs_publisher *publisher);
+
+/* Is what is there a dead producer's own?  A republisher's mark says so, too. */
+void upstream_inherit(cfgs_publisher *publisher, bool inherits);
 
 /* ---- batch.c ---- */
 

@@ -406,7 +406,7 @@ static int replace_with_snapshot(cfgs_publisher *publisher, cfgs_batch *batch)
     return publisher_replace(publisher, &replacement);
 }
 
-int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *changes)
+static int commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *changes)
 {
     bool restarts = batch->snapshot && batch->at <= SEQUENCE_MAX &&
                     (batch->at < publisher->sequence || (batch->at == publisher->sequence && publisher->loaded));
@@ -426,4 +426,17 @@ int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *cha
         return replace_with_snapshot(publisher, batch);
     publisher_own_runtime(publisher);
     return CFGS_OK;
+}
+
+/* Before the commit: killed in between, a republisher's settings must not seem the dead producer's own. */
+int publisher_commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *changes)
+{
+    bool inherits = publisher->inherits;
+
+    if (inherits)
+        upstream_inherit(publisher, false);
+    int err = commit(publisher, batch, changes);
+    if (inherits && err != CFGS_OK)
+        upstream_inherit(publisher, true);
+    return err;
 }

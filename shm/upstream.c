@@ -20,7 +20,13 @@ static int check(cfgs_publisher *publisher, const cfgs_upstream *upstream)
     return CFGS_OK;
 }
 
-static void fill(struct arena_info *info, const cfgs_upstream *upstream)
+/* Who never gets a state of its own leaves the dead producer's as it was. */
+static uint64_t mark_of(const cfgs_publisher *publisher)
+{
+    return publisher->inherits ? INFO_RELAYED_LATER : INFO_RELAYED;
+}
+
+static void fill(struct arena_info *info, const cfgs_upstream *upstream, uint64_t mark)
 {
     struct arena_info fresh = {0};
 
@@ -34,8 +40,9 @@ static void fill(struct arena_info *info, const cfgs_upstream *upstream)
     fresh.relay_path_length = upstream->path_length;
     memcpy(fresh.relay_path, upstream->path, 16 * (size_t)upstream->path_length);
     fresh.relay_wire_base = upstream->wire_base;
-    fresh.relayed = upstream->origin != NULL || upstream->address != NULL || upstream->path_length > 0 ||
-                    upstream->wire_base != 0;
+    bool relayed = upstream->origin != NULL || upstream->address != NULL || upstream->path_length > 0 ||
+                   upstream->wire_base != 0;
+    fresh.relayed = relayed ? mark : INFO_OWN;
     *info = fresh;
 }
 
@@ -46,6 +53,15 @@ void upstream_show(cfgs_publisher *publisher)
     /* [beat] relaxed: stamps for people and for staleness of seconds; nothing is ordered by them. */
     word_store_relaxed(&header->relay_contact_ns, publisher->contact_ns);
     word_store_relaxed(&header->relay_connected, publisher->connected);
+}
+
+void upstream_inherit(cfgs_publisher *publisher, bool inherits)
+{
+    publisher->inherits = inherits;
+    if (publisher->info.relayed == INFO_OWN)
+        return;
+    publisher->info.relayed = mark_of(publisher);
+    info_store(publisher->file.header, &publisher->info);
 }
 
 int cfgs_publisher_set_upstream(cfgs_publisher *publisher, const cfgs_upstream *upstream)
@@ -59,11 +75,11 @@ int cfgs_publisher_set_upstream(cfgs_publisher *publisher, const cfgs_upstream *
     int err = check(publisher, upstream);
     if (err != CFGS_OK)
         return err;
-    fill(&publisher->info, upstream);
+    fill(&publisher->info, upstream, mark_of(publisher));
     if (memcmp(&before, &publisher->info, sizeof before) == 0)
         return CFGS_OK;
     info_store(publisher->file.header, &publisher->info);
-    if (publisher->info.relayed == 0) {
+    if (publisher->info.relayed == INFO_OWN) {
         publisher->contact_ns = 0;
         publisher->connected = false;
         upstream_show(publisher);

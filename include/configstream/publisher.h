@@ -70,6 +70,8 @@ CFGS_API CFGS_NODISCARD int cfgs_publisher_open(const cfgs_publisher_options *op
 /**
  * End: mark the arena closed, wake its readers, release the lock.  The arena stays, so that a later publisher goes
  * on counting and readers keep their state; with unlink it is marked superseded and removed.  NULL is fine.
+ * Without unlink, a republisher that found CFGS_START_CRASHED and has committed nothing ends as by cfgs_publisher_abandon():
+ * the settings are the dead producer's, for that one to find again.
  */
 CFGS_API void cfgs_publisher_close(cfgs_publisher *publisher, bool unlink);
 
@@ -86,7 +88,8 @@ typedef enum cfgs_publisher_start {
     CFGS_START_CRASHED = 1,  /**< recovered from a producer that died; its settings are readable with a view */
     CFGS_START_CLOSED = 2,   /**< recovered from a clean end */
     CFGS_START_REPLACED = 3, /**< the old arena was unusable; see cfgs_publisher_error() for the reason */
-    CFGS_START_RELAYED = 4   /**< recovered from one that passed on another host's settings, however it ended */
+    CFGS_START_RELAYED = 4   /**< recovered from one that passed on another host's settings, however it ended; one that
+                                  found CFGS_START_CRASHED and committed nothing leaves that */
 } cfgs_publisher_start;
 CFGS_API cfgs_publisher_start cfgs_publisher_started(const cfgs_publisher *publisher);
 

@@ -253,6 +253,57 @@ Test(upstream, a_producer_that_takes_over_is_told_that_the_settings_are_not_its_
     }
 }
 
+/* A relay that is started on a crashed daemon's arena, and never reaches its source. */
+Test(upstream, what_a_dead_producer_left_is_its_own_until_a_republisher_commits)
+{
+    enum { ABANDONED, CLOSED, STARTED_AGAIN, REFUSED, ENDS };
+    for (int end = 0; end < ENDS; end++) {
+        const char *instance = new_instance();
+        cfgs_publisher *p = publish(instance);
+        set_int(p, "a", 1);
+        cfgs_publisher_abandon(p);
+        p = relay_of(instance, "core:5001");
+        cfgs_reader *r = open_reader(instance);
+        cr_assert(status_of(r).upstream.relayed, "readers are told at once all the same");
+        if (end == STARTED_AGAIN) {
+            cfgs_publisher_abandon(p);
+            p = relay_of(instance, "core:5001");
+        } else if (end == REFUSED) {
+            cfgs_batch *batch;
+            ok(cfgs_batch_begin(p, &batch));
+            cfgs_batch_snapshot(batch, UINT64_MAX);
+            cr_assert_neq(cfgs_batch_commit(batch, NULL), CFGS_OK);
+        }
+        cr_assert(end == CLOSED || status_of(r).upstream.relayed);
+        if (end == CLOSED)
+            cfgs_publisher_close(p, false);
+        else
+            cfgs_publisher_abandon(p);
+        cr_assert_eq(status_of(r).state, CFGS_PRODUCER_DEAD, "as it was found");
+        p = publish(instance);
+        cr_assert_eq(cfgs_publisher_started(p), CFGS_START_CRASHED, "%d", end);
+        cr_assert_not(status_of(r).upstream.relayed);
+        cfgs_reader_close(r);
+        cfgs_publisher_close(p, true);
+    }
+}
+
+Test(upstream, with_its_first_commit_a_republisher_takes_what_a_dead_producer_left)
+{
+    for (unsigned at = 1; at < 30; at += 9) { /* the same ID, with another state, is a new arena; a higher one is not */
+        const char *instance = new_instance();
+        cfgs_publisher *p = publish(instance);
+        set_int(p, "a", 1);
+        cfgs_publisher_abandon(p);
+        p = relay_of(instance, "core:5001");
+        snapshot(p, at, "b", 1, NULL, 0);
+        cfgs_publisher_abandon(p);
+        p = publish(instance);
+        cr_assert_eq(cfgs_publisher_started(p), CFGS_START_RELAYED);
+        cfgs_publisher_close(p, true);
+    }
+}
+
 Test(upstream, a_child_leaves_it_alone)
 {
     cfgs_publisher *p = publish_in_memory(64);

@@ -370,6 +370,25 @@ class Life(ConsumerCase):
         self.start()
         self.assertEqual(self.far_cli("get", "site", "--source").stdout, '"example.com"  (default)\n')
 
+    def test_a_daemon_after_a_relay_that_got_no_state_finds_its_own_settings(self):
+        """The relay was started on the arena of a daemon that had crashed."""
+        self.start_core()
+        self.end_bridge()
+        core = self.port
+        self.instance, self.socket = self.far, os.path.join(self.folder, "far.sock")
+        self.start()
+        self.cli("set", "site", "of this host")
+        self.crash()
+        for how in (signal.SIGKILL, signal.SIGTERM):
+            self.relay = self.spawn_relay(port=core)
+            self.relay_is_up()
+            self.assertEqual(self.status()["relay"]["address"], "127.0.0.1:%d" % core)
+            self.assertEqual(self.far_cli("get", "site").stdout, "of this host\n")
+            self.end_relay(how)
+        self.start()
+        self.assertEqual(self.far_cli("get", "site", "--source").stdout, '"of this host"  (cli)\n')
+        self.assertIsNone(self.status()["relay"])
+
     def test_the_age_of_the_state_outlives_the_relay(self):
         self.start_core()
         self.start_relay()
