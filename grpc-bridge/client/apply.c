@@ -121,9 +121,11 @@ static int apply_snapshot(struct apply *apply, const struct config_event *event,
         return commit_failed(apply, error, sequence, failure);
     cfgs_batch_snapshot(batch, sequence);
     error = stage(apply, batch, event);
+    error = error != CFGS_OK ? refuse_setting(apply, error, sequence, failure)
+                             : tell_upstream(apply, event->origin, failure);
     if (error != CFGS_OK) {
         cfgs_batch_abort(batch);
-        return refuse_setting(apply, error, sequence, failure);
+        return error;
     }
     error = cfgs_batch_commit(batch, NULL);
     if (error != CFGS_OK)
@@ -134,12 +136,17 @@ static int apply_snapshot(struct apply *apply, const struct config_event *event,
     return CFGS_OK;
 }
 
-static int apply_update(struct apply *apply, const uint8_t *setting, size_t length, uint64_t sequence,
+static int apply_update(struct apply *apply, const struct config_event *event, struct engine_event *told,
                         struct failure *failure)
 {
-    int error = cfgs_publisher_set_encoded(apply->publisher, sequence, setting, length);
+    const uint8_t *at = event->body;
+    int error = tell_upstream(apply, event->origin, failure);
     if (error != CFGS_OK)
-        return refuse_setting(apply, error, sequence, failure);
+        return error;
+    config_event_next(event, &at, &told->setting, &told->setting_length);
+    error = cfgs_publisher_set_encoded(apply->publisher, told->sequence, told->setting, told->setting_length);
+    if (error != CFGS_OK)
+        return refuse_setting(apply, error, told->sequence, failure);
     apply->info->counters.updates++;
     return CFGS_OK;
 }
@@ -199,8 +206,6 @@ int apply_message(struct apply *apply, const uint8_t *message, size_t length, st
     int error = read_event(apply, message, length, &event, &told.sequence, failure);
     if (error == CFGS_OK)
         error = check_order(apply, &event, told.sequence, failure);
-    if (error == CFGS_OK)
-        error = tell_upstream(apply, event.origin, failure);
     if (error != CFGS_OK)
         return error;
     told.kind = event.is_snapshot ? ENGINE_SNAPSHOT : ENGINE_UPDATE;
@@ -208,9 +213,7 @@ int apply_message(struct apply *apply, const uint8_t *message, size_t length, st
         told.settings = event.settings;
         error = apply_snapshot(apply, &event, told.sequence, failure);
     } else {
-        const uint8_t *at = event.body;
-        config_event_next(&event, &at, &told.setting, &told.setting_length);
-        error = apply_update(apply, told.setting, told.setting_length, told.sequence, failure);
+        error = apply_update(apply, &event, &told, failure);
     }
     if (error == CFGS_OK)
         applied(apply, &told);

@@ -202,6 +202,18 @@ Test(client_apply, readers_are_told_where_it_comes_from_before_the_first_event)
     cr_expect_str_eq(arena.upstream.path[0], OTHER);
 }
 
+Test(client_apply, a_snapshot_that_is_refused_does_not_say_where_the_state_comes_from)
+{
+    cfgs_reader_info arena;
+    cr_assert_eq(SNAPSHOT(5, "a", "1"), CFGS_OK);
+    cr_assert_eq(apply_begin(&apply, "192.0.2.2:5001", "", OTHER, &failure), CFGS_OK);
+    cr_assert_eq(SNAPSHOT(6, "", "1"), CFGS_ERR_PROTOCOL);
+    cr_assert_eq(cfgs_reader_status(reader, &arena, sizeof arena), CFGS_OK);
+    cr_expect_str_eq(arena.upstream.address, "192.0.2.1:5001");
+    cr_expect_eq(arena.upstream.path_length, 0);
+    cr_expect(has("a", "1"));
+}
+
 Test(client_apply, a_relay_refuses_its_own_arena_and_a_path_without_room)
 {
     char own[37], path[400];
