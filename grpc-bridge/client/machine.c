@@ -256,11 +256,21 @@ static bool is_over(const struct rpc *rpc)
     return rpc->ended || rpc->broken;
 }
 
+/* The server owes us something: an answer, or the rest of a message. */
+static bool is_owed(const struct rpc *stream)
+{
+    return stream->stream && (!stream->began || !framer_is_between(&stream->framer));
+}
+
 static bool is_stalled(const struct machine *machine)
 {
-    const struct rpc *stream = &machine->stream;
-    return stream->stream && (!stream->began || !framer_is_between(&stream->framer)) &&
-           machine->now - stream->data_ms >= machine->setup.call_timeout_ms;
+    return is_owed(&machine->stream) && machine->now - machine->stream.data_ms >= machine->setup.call_timeout_ms;
+}
+
+/* It owes us nothing, but we have nothing either. */
+static bool awaits_first(const struct machine *machine)
+{
+    return machine->info.state == CFGS_REMOTE_SUBSCRIBING && machine->stream.stream && !is_owed(&machine->stream);
 }
 
 static void check_times(struct machine *machine)
@@ -280,6 +290,8 @@ static void check_times(struct machine *machine)
                                           : "the stream was requested, and no answer came in %" PRIu32 " ms",
                     machine->setup.call_timeout_ms);
         machine_fail_at_peer(machine, &failure);
+    } else if (awaits_first(machine) && machine->now >= machine->await_ms) {
+        session_awaits(machine);
     } else if (machine->stream.stream && machine->unary_kind == UNARY_NONE && machine->now >= machine->refresh_ms) {
         if (transport_is_leaving(machine->transport)) {
             failure_set(&failure, CFGS_ERR_UNREACHABLE, "the server takes no more calls on this connection");
@@ -364,7 +376,9 @@ static int64_t connection_due(const struct machine *machine)
         due = min_time(due, machine->unary_until_ms);
     else if (machine->stream.stream)
         due = min_time(due, machine->refresh_ms);
-    if (machine->stream.stream && (!machine->stream.began || !framer_is_between(&machine->stream.framer)))
+    if (awaits_first(machine))
+        due = min_time(due, machine->await_ms);
+    if (is_owed(&machine->stream))
         due = min_time(due, machine->stream.data_ms + machine->setup.call_timeout_ms);
     return due;
 }

@@ -51,6 +51,7 @@ struct machine {
     struct rpc stream, unary;
     enum unary_kind unary_kind;
     int64_t unary_until_ms, refresh_ms;
+    int64_t await_ms; /* when to say that the open stream has brought nothing yet */
     struct apply apply;
 
     char session[SESSION_MAX_BYTES + 1]; /* "": none */

@@ -10,6 +10,7 @@
 enum {
     DEFAULT_INTERVAL_S = 10,
     INTERVAL_MAX_S = 60 * 60,
+    AWAIT_AGAIN_MS = 10 * 60 * 1000,
     FRESH_SESSION_MS = 5000 /* a session refused at this age is no session that has expired */
 };
 
@@ -125,9 +126,21 @@ static void subscribe(struct machine *machine)
         return;
     }
     machine->info.counters.streams++;
+    machine->await_ms = machine->now + machine->setup.call_timeout_ms;
     if (!machine->ready)
         report_line(&machine->report, REPORT_WAITING, CFGS_REMOTE_INFO, "waiting for initial configuration from %s",
                     machine->info.peer);
+}
+
+void session_awaits(struct machine *machine)
+{
+    machine->await_ms = machine->now + AWAIT_AGAIN_MS;
+    machine->info.error = CFGS_OK; /* what failed before is over */
+    machine->info.grpc_status = -1;
+    snprintf(machine->info.message, sizeof machine->info.message,
+             "the stream is open, but %s has no configuration to send yet", machine->info.peer);
+    report_line(&machine->report, REPORT_WAITING, CFGS_REMOTE_WARN, "%s%s", machine->info.message,
+                machine->options.relay ? "; if it is a relay, too, see whom that one follows" : "");
 }
 
 /* ---- sessions ---------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,9 @@ void session_refresh(struct machine *machine);
 void session_unary_ended(struct machine *machine);
 void session_unary_late(struct machine *machine);
 
+/** The stream is open, and nothing has come: nothing is wrong with us, but whoever waits should know. */
+void session_awaits(struct machine *machine);
+
 /** The stream ended, or is broken. */
 void session_stream_ended(struct machine *machine);
 

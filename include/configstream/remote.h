@@ -149,7 +149,9 @@ typedef struct cfgs_remote_info {
     cfgs_remote_state state;
     int error;               /**< what the last failure was (cfgs_error), 0 if there was none since the last snapshot */
     int grpc_status;         /**< the status the server gave, if it gave one; else -1 */
-    char message[CFGS_ERROR_MESSAGE_BYTES]; /**< the last failure in words; "" if none */
+    char message[CFGS_ERROR_MESSAGE_BYTES]; /**< the last failure in words; of a stream that has been open for
+                                                 call_timeout_ms without a snapshot: that it waits for one, and then
+                                                 `error` is 0; else "" */
     int64_t retry_ms;        /**< until the next attempt, in WAITING and CREDENTIALS; else -1 */
     int64_t contact_age_ms;  /**< since the core was heard of last; -1: never */
     char peer[64];           /**< the address connected to; "" if none */

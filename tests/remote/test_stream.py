@@ -517,6 +517,18 @@ class Dead(Case):
         first.do(snapshot(1, GOOD))
         watch.until_streaming(1)
 
+    def test_a_stream_that_brings_nothing_says_what_it_waits_for(self):
+        self.server.on_stream.play([never()], [subscribed()])
+        watch = self.watch(call_timeout=200)
+        self.assert_told(watch.until_error("UNREACHABLE"), "UNREACHABLE", ["no answer"])
+        waits = self.server.stream(2)
+        now = watch.until("the word", lambda one: "no configuration" in one["message"])
+        self.assertEqual((now["state"], now["error"]), ("subscribing", "OK"))
+        watch.find("log", lambda one: self.server.address + " has no configuration to send yet" in one["line"])
+        self.assertTrue(waits.open)
+        waits.do(snapshot(1, GOOD))
+        self.assertEqual(watch.until_streaming(1)["message"], "")
+
     def test_a_peer_that_dies_on_a_quiet_stream_is_noticed(self):
         self.server.on_stream.play([subscribed(), snapshot(1, GOOD)], [subscribed()])
         watch = self.streaming(keepalive=100, keepalive_timeout=100)

@@ -501,6 +501,16 @@ class Loops(ConsumerCase):
         self.assertIsNone(self.relay.poll())
         self.assertNotEqual(port, self.port)
 
+    def test_two_relays_that_wait_for_each_other_say_so(self):
+        self.make_credentials()
+        names = ["%s-%d" % (self.instance, number) for number in range(2)]
+        for name, other in (names, reversed(names)):
+            self.serve_with_another_bridge(other)
+            self.spawn_relay("--call-timeout", "300ms", instance=name)
+        eventually("both", lambda: len(re.findall("no configuration to send yet; if it is a relay",
+                                                  self.read(self.relay_log))) >= 2)
+        self.assertEqual([self.status(name)["settings"] for name in names], [0, 0])
+
     def check_circle(self, size):
         """Relays in a row, each with a bridge; then the first follows the last; and then the core again."""
         self.start_core()
