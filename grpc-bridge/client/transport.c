@@ -132,6 +132,18 @@ static void on_goaway(struct transport *transport, const nghttp2_goaway *goaway)
     transport->broken = goaway->error_code != NGHTTP2_NO_ERROR;
 }
 
+/* The answer is whole, and what did not go out of the request is of no interest any more: nghttp2 would wait for that. */
+static int end_unasked(nghttp2_session *session, int32_t stream, struct rpc *rpc)
+{
+    if (rpc->broken || nghttp2_session_get_stream_local_close(session, stream) != 0)
+        return 0;
+    rpc_closed(rpc, NGHTTP2_NO_ERROR);
+    nghttp2_session_set_stream_user_data(session, stream, NULL);
+    return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_CANCEL) == NGHTTP2_ERR_NOMEM
+               ? NGHTTP2_ERR_CALLBACK_FAILURE
+               : 0;
+}
+
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct transport *transport = context;
@@ -146,7 +158,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         rpc->reset_by_peer = true;
     else if (frame->hd.type == NGHTTP2_HEADERS && rpc)
         rpc_headers_done(rpc, end);
-    return rpc ? reset_if_broken(session, stream, rpc) : 0;
+    int error = rpc ? reset_if_broken(session, stream, rpc) : 0;
+    bool answers = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+    return error == 0 && rpc && end && answers ? end_unasked(session, stream, rpc) : error;
 }
 
 /* Nothing may be submitted for the stream here: nghttp2 1.52 has already let go of it. */

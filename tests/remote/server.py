@@ -409,7 +409,7 @@ class Connection:
             self.take_headers(kind, flags, number, payload)
         elif kind == wire.DATA and number in self.calls:
             self.calls[number].body += payload
-            if flags & wire.END_STREAM:
+            if flags & wire.END_STREAM and not self.server.answers_early:
                 self.dispatch(self.calls[number])
 
     def take_settings(self, payload):
@@ -437,7 +437,7 @@ class Connection:
         call = Call(self, number, [(str(name), str(text)) for name, text in self.decoder.decode(bytes(self.block))])
         self.calls[number] = call
         self.last_stream = max(self.last_stream, number)
-        if self.block_ends:
+        if self.block_ends or self.server.answers_early:
             self.dispatch(call)
 
     def widen(self, number, amount):
@@ -470,6 +470,7 @@ class Server:
     def __init__(self, identity, host="127.0.0.1", port=0, alpn=("h2",), client_ca=None, token=None):
         self.identity, self.token, self.metadata = identity, token, []
         self.answers_pings = self.acknowledges_settings = True
+        self.answers_early = False  # what the headers ask for, whether the message comes or not
         self.requires_session = True
         self.sessions, self.connections, self.calls = {}, [], []
         self.on_connect = Part([handshake(), settings()])

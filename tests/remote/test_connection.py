@@ -448,6 +448,18 @@ class Registering(Case):
     def test_a_registration_that_is_never_answered_runs_into_its_time(self):
         self.refused(never(), error="UNREACHABLE", words=["registration", "150 ms"], call_timeout=150)
 
+    def test_an_answer_counts_even_if_the_question_could_not_be_sent(self):
+        self.server.answers_early = True
+        self.server.on_connect.play([handshake(), settings(window=0)])
+        for error, script in (("REFUSED", [status(8, "too many of you")]), ("PROTOCOL", [headers(), trailers()])):
+            with self.subTest(error=error):
+                self.fresh()
+                self.server.on_register.play(script)
+                now = self.watch().until("the answer", lambda one: one["error"] != "OK")
+                self.assert_told(now, error, ["too many of you"] if error == "REFUSED" else ["grpc-status"])
+        self.server.on_register.play([session()])
+        self.watch().until_streaming(1)
+
     def test_a_connection_that_is_closed_in_a_registration(self):
         self.refused(close(), error="UNREACHABLE")
 
