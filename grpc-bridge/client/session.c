@@ -48,16 +48,6 @@ static void begin_registration(struct machine *machine)
     register_now(machine);
 }
 
-void session_refresh(struct machine *machine)
-{
-    machine->refresh_ms = machine->now + machine->interval_ms;
-    rpc_clear(&machine->unary);
-    if (!registration_ask_refresh(machine->session, &machine->unary))
-        machine_fail_memory(machine);
-    else
-        call_unary(machine, UNARY_REFRESH, registration_refresh_path(machine->legacy));
-}
-
 /* ---- the stream -------------------------------------------------------------------------------------------------- */
 
 static void say_snapshot(void *context, uint64_t sequence, size_t settings)
@@ -252,6 +242,21 @@ static void refresh_failed(struct machine *machine, struct failure *failure)
     machine_censor(machine, failure->text);
     report_line(&machine->report, REPORT_SESSION, CFGS_REMOTE_WARN, "%s; trying again in %" PRId64 " s", failure->text,
                 machine->interval_ms / 1000);
+}
+
+void session_refresh(struct machine *machine)
+{
+    struct failure failure;
+    machine->refresh_ms = machine->now + machine->interval_ms;
+    rpc_clear(&machine->unary);
+    if (!transport_has_room(machine->transport)) { /* calls would wait, more and more of them */
+        failure_set(&failure, CFGS_ERR_REFUSED, "refresh: the server lets no call be made beside the stream");
+        refresh_failed(machine, &failure);
+    } else if (!registration_ask_refresh(machine->session, &machine->unary)) {
+        machine_fail_memory(machine);
+    } else {
+        call_unary(machine, UNARY_REFRESH, registration_refresh_path(machine->legacy));
+    }
 }
 
 /* Only a refused session matters: while the stream is open the core hears of us, and a broken connection shows there. */

@@ -497,6 +497,11 @@ bool transport_is_leaving(const struct transport *transport) { return transport-
 int64_t transport_up_ms(const struct transport *transport) { return transport->up_ms; }
 int64_t transport_heard_ms(const struct transport *transport) { return transport->heard_ms; }
 
+bool transport_has_room(const struct transport *transport)
+{
+    return nghttp2_session_get_remote_settings(transport->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) > 1;
+}
+
 bool transport_is_pinged_out(const struct transport *transport)
 {
     return transport->goaway_from_peer && transport->goaway_code == NGHTTP2_ENHANCE_YOUR_CALM &&

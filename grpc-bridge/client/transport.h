@@ -45,6 +45,8 @@ bool transport_is_up(const struct transport *transport);
 bool transport_is_connected(const struct transport *transport);
 /** The server takes no new calls (GOAWAY). */
 bool transport_is_leaving(const struct transport *transport);
+/** A second call may be made beside one that is open. */
+bool transport_has_room(const struct transport *transport);
 /** It told us that we send too many PINGs. */
 bool transport_is_pinged_out(const struct transport *transport);
 int64_t transport_up_ms(const struct transport *transport);   /* since when; 0: not yet */

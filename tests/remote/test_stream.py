@@ -92,6 +92,16 @@ class Sessions(Case):
         self.assertTrue([line for line in watch.lines() if "refresh: no answer in 200 ms" in line], watch.lines())
         self.assertEqual((len(self.server.registrations), len(self.server.streams)), (1, 1))
 
+    def test_without_room_for_a_second_call_no_refreshes_pile_up(self):
+        self.server.on_connect.play([handshake(), settings(max_streams=1)])
+        self.server.on_register.play([session(interval=1)])
+        watch = self.streaming()
+        watch.until("two refreshes", lambda one: one["counters"]["refresh_failures"] >= 2)
+        self.assertTrue([line for line in watch.lines() if "no call be made beside the stream" in line], watch.lines())
+        self.server.stream().connection.say(wire.settings_frame([(3, 2)]))
+        watch.until("a refresh", lambda one: one["counters"]["refreshes"] >= 1)
+        self.assertEqual((len(self.server.refreshes), len(self.server.streams)), (1, 1))
+
     def test_new_sessions_that_are_refused_again_and_again_are_no_tight_loop(self):
         self.server.on_stream.play([forget(), subscribed()])
         watch = self.watch()
