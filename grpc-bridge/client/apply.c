@@ -72,10 +72,17 @@ static bool is_senders_fault(int error)
            error == CFGS_ERR_ENCODING;
 }
 
+static const char *words_of(const struct apply *apply, int error)
+{
+    const cfgs_error_detail *detail = cfgs_publisher_error(apply->publisher);
+    return detail && detail->code == error && detail->message[0] ? detail->message : cfgs_strerror(error);
+}
+
 static int refuse_setting(struct apply *apply, int error, uint64_t sequence, struct failure *failure)
 {
     if (!is_senders_fault(error))
-        return failure_set(failure, error, "event #%" PRIu64 " cannot be applied: %s", sequence, cfgs_strerror(error));
+        return failure_set(failure, error, "event #%" PRIu64 " cannot be applied: %s", sequence,
+                           words_of(apply, error));
     apply->info->counters.malformed++;
     return failure_set(failure, CFGS_ERR_PROTOCOL, "event #%" PRIu64 " holds a setting that is none: %s", sequence,
                        error == CFGS_ERR_CORRUPT ? "no valid ConfigSetting" : cfgs_strerror(error));
@@ -101,12 +108,10 @@ static int stage(const struct apply *apply, cfgs_batch *batch, const struct conf
 /* What is invalid about a commit can only be the ID, and that the sender chose. */
 static int commit_failed(const struct apply *apply, int error, uint64_t sequence, struct failure *failure)
 {
-    const cfgs_error_detail *detail = cfgs_publisher_error(apply->publisher);
-    const char *words = detail && detail->code == error && detail->message[0] ? detail->message : cfgs_strerror(error);
     bool bad_id = error == CFGS_ERR_INVALID;
     apply->info->counters.malformed += bad_id;
     return failure_set(failure, bad_id ? CFGS_ERR_PROTOCOL : error, "snapshot #%" PRIu64 " cannot be applied: %s", sequence,
-                       words);
+                       words_of(apply, error));
 }
 
 static int apply_snapshot(struct apply *apply, const struct config_event *event, uint64_t sequence,

@@ -153,6 +153,7 @@ class State(Case):
         self.server.on_stream.play([subscribed(), snapshot(1, GOOD), snapshot(2, large)], [subscribed()])
         watch = self.watch(max_size=8 * MIB, brief=True)
         now = watch.until_error("NO_SPACE")
+        self.assert_told(now, "NO_SPACE", ["more than an arena of %d bytes" % (8 * MIB)])
         self.assertNotEqual(now["state"], "failed")
         self.assertEqual(watch.state(), GOOD)
         self.assert_mends(watch)
