@@ -307,6 +307,7 @@ static void turn_connection(struct machine *machine)
 {
     struct failure failure;
     int error = transport_turn(machine->transport, machine->now, &failure);
+    machine->now = now_ms(); /* what came was applied: calls made now have all of their time before them */
     note_received(machine);
     if (machine->info.state == CFGS_REMOTE_CONNECTING && transport_is_up(machine->transport))
         came_up(machine);

@@ -129,7 +129,7 @@ void session_awaits(struct machine *machine)
     machine->info.grpc_status = -1;
     snprintf(machine->info.message, sizeof machine->info.message,
              "the stream is open, but %s has no configuration to send yet", machine->info.peer);
-    report_line(&machine->report, REPORT_WAITING, CFGS_REMOTE_WARN, "%s%s", machine->info.message,
+    report_line(&machine->report, REPORT_OTHER, CFGS_REMOTE_WARN, "%s%s", machine->info.message,
                 machine->options.relay ? "; if it is a relay, too, see whom that one follows" : "");
 }
 

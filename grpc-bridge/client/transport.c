@@ -97,10 +97,12 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
                    void *context)
 {
     (void)flags;
-    const struct transport *transport = context;
+    struct transport *transport = context;
     struct rpc *rpc = rpc_of(session, stream);
-    if (rpc)
+    if (rpc) {
         rpc_data(rpc, data, length, transport->now);
+        rpc->data_ms = transport->now = now_ms(); /* to apply a message takes its time, which is not the server's */
+    }
     /* Taken, whatever became of it: the connection's window must not shrink with calls that ended early. */
     int error = rpc ? nghttp2_session_consume(session, stream, length)
                     : nghttp2_session_consume_connection(session, length);
