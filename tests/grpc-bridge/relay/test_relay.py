@@ -506,7 +506,7 @@ class Loops(ConsumerCase):
         names = ["%s-%d" % (self.instance, number) for number in range(2)]
         for name, other in (names, reversed(names)):
             self.serve_with_another_bridge(other)
-            self.spawn_relay("--call-timeout", "300ms", instance=name)
+            self.spawn_relay("--call-timeout", "1s", instance=name)
         eventually("both", lambda: len(re.findall("no configuration to send yet; if it is a relay",
                                                   self.read(self.relay_log))) >= 2)
         self.assertEqual([self.status(name)["settings"] for name in names], [0, 0])
