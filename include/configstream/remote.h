@@ -86,7 +86,8 @@ typedef struct cfgs_remote_options {
     uint32_t backoff_min_ms;  /**< pause after a failure; grows by 1.6 up to the next, each +-20 %; default 1,000 */
     uint32_t backoff_max_ms;  /**< default 120,000 */
     uint32_t connect_timeout_ms; /**< one attempt, TCP, TLS and the server's SETTINGS together; default 20,000 */
-    uint32_t call_timeout_ms;    /**< registration and refresh; default 30,000 */
+    uint32_t call_timeout_ms;    /**< registration, refresh, the stream's first answer, the rest of a message; default
+                                      30,000 */
     uint32_t keepalive_ms;       /**< quiet for so long: PING; default 30,000 */
     uint32_t keepalive_timeout_ms; /**< no byte for so long after it: the peer is dead; default 20,000 */
     /* Sizes. */
