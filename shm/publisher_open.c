@@ -133,7 +133,7 @@ static bool is_relayed(const struct arena_header *header)
     struct arena_info info;
 
     words_load(&info, header->info, sizeof info); /* [info] relaxed: no producer is running */
-    return info.relayed == INFO_RELAYED;
+    return info.relayed != INFO_OWN && info.relayed != INFO_RELAYED_LATER;
 }
 
 /* The arena is ours to read in full: where to go on from, and how its last producer ended. */
