@@ -357,6 +357,15 @@ class Status(BridgeCase):
         self.assertIn('"bridge":null', result.stdout)
         self.assertEqual(result.stderr, "")
 
+    def test_a_stopped_bridge_does_not_hold_up_the_daemons_status(self):
+        self.start()
+        self.start_bridge()
+        self.bridge.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.bridge.send_signal, signal.SIGCONT)
+        result = self.cli("status", "--json")
+        self.assertIn('"bridge":null', result.stdout)
+        self.assertRegex(result.stderr, r"the bridge's status: .*bridge.sock: no answer in time \(\d seconds\)\n$")
+
     def test_a_bridge_elsewhere_is_found_by_its_socket(self):
         self.start()
         self.status_socket = os.path.join(self.folder, "elsewhere")
