@@ -51,17 +51,6 @@ bool session_is_up(cfgs_producer_state state)
     return state == CFGS_PRODUCER_STARTING || state == CFGS_PRODUCER_RUNNING || state == CFGS_PRODUCER_STALLED;
 }
 
-void session_warn_down(const cfgs_reader_info *info)
-{
-    const char *last = "what follows is the last state it published";
-    if (info->state == CFGS_PRODUCER_STALLED)
-        cli_say(LOG_WARN, "warning: the producer (pid %lld) does not respond, its last heartbeat is %lld ms old; %s",
-                (long long)info->pid, (long long)info->heartbeat_age_ms, last);
-    else
-        cli_say(LOG_WARN, "warning: the producer (pid %lld) is %s; %s", (long long)info->pid,
-                cfgs_producer_state_name(info->state), last);
-}
-
 void session_heard(int64_t age_ms, char text[SESSION_HEARD_BYTES])
 {
     if (age_ms < 0)
@@ -79,12 +68,46 @@ bool session_is_cut_off(const cfgs_reader_info *info)
     return info->upstream.relayed && !info->upstream.connected;
 }
 
-void session_warn_cut_off(const cfgs_reader_info *info)
+enum { WRONG_BYTES = 512 };
+
+static void describe_down(const cfgs_reader_info *info, char text[WRONG_BYTES])
+{
+    if (info->state == CFGS_PRODUCER_STALLED)
+        snprintf(text, WRONG_BYTES, "the producer (pid %lld) does not respond, its last heartbeat is %lld ms old",
+                 (long long)info->pid, (long long)info->heartbeat_age_ms);
+    else
+        snprintf(text, WRONG_BYTES, "the producer (pid %lld) is %s", (long long)info->pid,
+                 cfgs_producer_state_name(info->state));
+}
+
+static void describe_cut_off(const cfgs_reader_info *info, char text[WRONG_BYTES])
 {
     char heard[SESSION_HEARD_BYTES];
     session_heard(info->upstream.contact_age_ms, heard);
-    cli_say(LOG_WARN, "warning: this relay is not connected to %s, %s; what follows is the last state it got",
-            info->upstream.address[0] ? info->upstream.address : "its source", heard);
+    snprintf(text, WRONG_BYTES, "this relay is not connected to %s, %s",
+             info->upstream.address[0] ? info->upstream.address : "its source", heard);
+}
+
+static bool is_live(const cfgs_reader_info *info)
+{
+    return info->state == CFGS_PRODUCER_RUNNING || info->state == CFGS_PRODUCER_STARTING;
+}
+
+bool session_check_live(const struct cli *cli, const cfgs_reader_info *info)
+{
+    char wrong[WRONG_BYTES];
+    const char *did = is_live(info) ? "got" : "published";
+    if (!is_live(info))
+        describe_down(info, wrong);
+    else if (session_is_cut_off(info))
+        describe_cut_off(info, wrong);
+    else
+        return true;
+    if (cli->live)
+        cli_complain("%s; without --live the last state it %s is served", wrong, did);
+    else
+        cli_say(LOG_WARN, "warning: %s; what follows is the last state it %s", wrong, did);
+    return false;
 }
 
 static void name_readers(const struct cli *cli)
@@ -168,20 +191,13 @@ static enum exit_code check_ready(const struct cli *cli, cfgs_reader *reader)
     if (status != EXIT_OK)
         return status;
     int error = cfgs_view_begin(reader, &view);
-    bool fine = info.state == CFGS_PRODUCER_RUNNING || info.state == CFGS_PRODUCER_STARTING;
     if (error == CFGS_ERR_NOT_READY) {
         cli_complain("instance '%s' has no configuration yet; configstream wait waits for it", cli->instance);
-        return fine ? EXIT_OTHER : EXIT_PRODUCER_DOWN;
+        return is_live(&info) ? EXIT_OTHER : EXIT_PRODUCER_DOWN;
     }
     if (error != CFGS_OK)
         return session_failed(reader, "cannot read the configuration", error);
-    if (fine && !session_is_cut_off(&info))
-        return EXIT_OK;
-    if (fine)
-        session_warn_cut_off(&info);
-    else
-        session_warn_down(&info);
-    return cli->live ? EXIT_PRODUCER_DOWN : EXIT_OK;
+    return session_check_live(cli, &info) || !cli->live ? EXIT_OK : EXIT_PRODUCER_DOWN;
 }
 
 enum exit_code session_open(const struct cli *cli, cfgs_reader **reader)

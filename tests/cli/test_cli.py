@@ -260,7 +260,10 @@ class Dead(Case):
         self.assertEqual(got.stdout, "debug\n")
         self.assertIn(state, got.stderr)
         self.assertEqual(self.cli("list").stdout.count("\n"), 13)
-        self.cli("get", "log_level", "--live", code=5)
+        self.assertIn("what follows is the last state", got.stderr)
+        got = self.cli("get", "log_level", "--live", code=5)
+        self.assertIn(state, got.stderr)
+        self.assertNotIn("what follows", got.stderr)  # for nothing does
         got = self.cli("watch", "--count", "1", "--json")
         self.assertEqual(json.loads(got.stdout)["event"], "snapshot")
         self.assertIn(state, got.stderr)
