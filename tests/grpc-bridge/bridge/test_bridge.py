@@ -124,6 +124,17 @@ class Start(BridgeCase):
         self.assertIn(self.certificate, said)
         self.assertFalse(os.path.exists(self.certificate))
 
+    def test_what_is_not_made_is_not_to_be_removed(self):
+        self.start_bridge()
+        self.end_bridge()
+        for path in (self.token, self.certificate):
+            self.write(path, "something else")
+            for arguments, cure in ([], "; remove it, and the next start makes one"), (["--require-credentials"],
+                                                                                       "; replace it"):
+                said = self.refuse(*arguments)[1]
+                self.assertIn(path, said)
+                self.assertIn(cure, said)
+
     def test_a_second_bridge_on_the_port_is_refused(self):
         self.start_bridge("--workers", "2")
         status, said = self.refuse("--metrics", "off", "--control", self.status_socket + "2")
