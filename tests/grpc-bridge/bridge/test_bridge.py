@@ -46,6 +46,13 @@ class Usage(BridgeCase):
         self.assert_usage(["'5' is not a duration", "from 10ms to 24h"], "--idle-timeout", "5")
         self.assert_usage(["'1kb' is not a size", "from 16kb to 16mb"], "--output-high-water", "1kb")
 
+    def test_the_ends_of_a_range_are_taken_as_they_are_written(self):
+        said = self.refuse("--max-snapshot-memory", "x")[1]
+        low, high = re.search(r"from (\w+) to (\w+)", " ".join(said.split())).groups()
+        for end in low, high:
+            with self.subTest(end=end):
+                self.assert_usage(["'--help-me'"], "--max-snapshot-memory", end, "--help-me")
+
     def test_words_are_no_options(self):
         self.assert_usage(["'serve'", "takes options only"], "serve")
 
