@@ -132,7 +132,9 @@ class Basics(Case):
         for program, words in ((CLI, ["--help"]), (CLI, ["--version"]), (DAEMON, ["--help"]), (DAEMON, ["--version"]),
                                (DAEMON, ["--print-size", "--settings", "9"])):
             with open("/dev/full", "w") as full:
-                self.assertEqual(subprocess.run([program, *words], stdout=full, stderr=subprocess.DEVNULL).returncode, 1)
+                result = subprocess.run([program, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(result.returncode, 1)
+            self.assertRegex(result.stderr, r"\A%s: cannot write to standard output: .*\n\Z" % os.path.basename(program))
 
     def test_usage_errors_are_2(self):
         for words in ([], ["fly"], ["get"], ["get", "a", "b"], ["set", "a"], ["set", "a", "b", "--file", "c"],
