@@ -367,6 +367,16 @@ class Status(BridgeCase):
         self.assertIn("Test Agent (test_agent), session %s..." % session[:8], text)
         self.assertNotIn(session, text)
 
+    def test_the_last_id_is_told_of_a_stream_that_has_ended_too(self):
+        self.start()
+        self.start_bridge()
+        agent = self.agent()
+        stream = agent.stream(agent.register()[0])
+        next(iter_events(stream))
+        stream.cancel()
+        eventually("the end of the stream", lambda: self.bridge_status()["agents"][0]["streams"] == 0)
+        self.assertEqual(self.bridge_status()["agents"][0]["last_sequence"], self.sequence())
+
     def test_a_killed_bridge_is_none(self):
         self.start()
         self.start_bridge()
