@@ -131,6 +131,17 @@ class Start(BridgeCase):
         self.assertIn(self.certificate, said)
         self.assertFalse(os.path.exists(self.certificate))
 
+    def test_on_a_full_disk_room_is_what_is_asked_for(self):
+        full = os.path.join(self.folder, "full")
+        os.mkdir(full)
+        self.certificate = os.path.join(full, "ipc_cert.pem")
+        script = 'mount -t tmpfs -o size=4k none "$0" && echo x >"$0/x" && exec "$@"'
+        result = subprocess.run(["unshare", "-rm", "sh", "-c", script, full, *self.bridge_arguments()],
+                                capture_output=True, text=True, timeout=PATIENCE)
+        if self.certificate not in result.stderr:
+            self.skipTest("no tmpfs of our own here: " + result.stderr)
+        self.assertIn("No space left on device; make room there", result.stderr)
+
     def test_what_is_not_made_is_not_to_be_removed(self):
         self.start_bridge()
         self.end_bridge()
