@@ -12,9 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char prefix[] = "configstream.";
 static const char directory[] = "/dev/shm";
+
+enum { ARENA_PATH_BYTES = 4096 };
 
 /* An arena, not the lock beside one. */
 static int is_arena(const struct dirent *entry)
@@ -110,15 +113,20 @@ bool session_check_live(const struct cli *cli, const cfgs_reader_info *info)
     return false;
 }
 
-static void name_readers(const struct cli *cli)
+static bool find_arena(const struct cli *cli, char path[ARENA_PATH_BYTES], struct stat *status)
 {
-    char path[4096];
-    struct stat status;
-    snprintf(path, sizeof path, "%s%s%s", cli->arena_path ? cli->arena_path : directory, cli->arena_path ? "" : "/",
+    snprintf(path, ARENA_PATH_BYTES, "%s%s%s", cli->arena_path ? cli->arena_path : directory, cli->arena_path ? "" : "/",
              cli->arena_path ? "" : prefix);
     if (!cli->arena_path)
         strncat(path, cli->instance, CFGS_INSTANCE_MAX_BYTES);
-    if (stat(path, &status) != 0)
+    return lstat(path, status) == 0;
+}
+
+static void name_readers(const struct cli *cli)
+{
+    char path[ARENA_PATH_BYTES];
+    struct stat status;
+    if (!find_arena(cli, path, &status))
         return;
     const struct passwd *user = getpwuid(status.st_uid);
     const struct group *group = getgrgid(status.st_gid);
@@ -126,12 +134,21 @@ static void name_readers(const struct cli *cli)
                  path, user ? user->pw_name : "?", group ? group->gr_name : "?", (unsigned)status.st_mode & 07777);
 }
 
+/* What is no file, or is written by too many, would be trusted of no user. */
+static bool is_trust_missing(const struct cli *cli)
+{
+    char path[ARENA_PATH_BYTES];
+    struct stat status;
+    return find_arena(cli, path, &status) && S_ISREG(status.st_mode) && status.st_uid != 0 &&
+           status.st_uid != geteuid() && status.st_uid != cli->producer_user;
+}
+
 /* A way out, where there is one. */
 static void advise(const struct cli *cli, int error)
 {
     if (error == CFGS_ERR_PERMISSION)
         name_readers(cli);
-    else if (error == CFGS_ERR_UNTRUSTED)
+    else if (error == CFGS_ERR_UNTRUSTED && is_trust_missing(cli))
         cli_complain("if that user is to be trusted, name it with --producer-user");
 }
 

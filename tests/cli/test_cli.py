@@ -297,6 +297,22 @@ class Dead(Case):
 
 
 class Absent(Case):
+    def test_trust_is_advised_only_where_it_would_help(self):
+        result = self.cli("get", "site", "--arena-path", "/dev/shm", code=1)
+        self.assertEqual(result.stderr, "configstream: /dev/shm is not a regular file\n")
+        self.start()
+        os.chmod("/dev/shm/configstream." + self.instance, 0o660)
+        self.assertNotIn("--producer-user", self.cli("get", "site", code=1).stderr)
+
+    def test_a_directory_in_the_arenas_place_is_not_to_be_removed(self):
+        place = "/dev/shm/%s-directory" % self.instance
+        os.mkdir(place)
+        self.addCleanup(os.rmdir, place)
+        result = subprocess.run([DAEMON, "--config", self.config, "--control", self.socket, "--arena-path", place],
+                                capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn(place + " is a directory: name a file", result.stderr)
+
     def test_every_command_says_4_and_names_what_exists(self):
         other = "/dev/shm/configstream." + self.instance + "-there"
         self.write(other, "")
