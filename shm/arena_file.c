@@ -371,7 +371,10 @@ int arena_open(const struct arena_name *name, struct arena_file *out, cfgs_error
 
     if (file.fd < 0 && errno == ENOENT)
         return detail_set(detail, CFGS_ERR_NOT_READY, 0, "there is no arena %s", name->path);
-    if (file.fd < 0 && (errno == ELOOP || errno == ENXIO || errno == EISDIR))
+    if (file.fd < 0 && errno == EISDIR)
+        return detail_set(detail, CFGS_ERR_UNTRUSTED, 0, "%s is a directory: name a file, or another instance",
+                          name->path);
+    if (file.fd < 0 && (errno == ELOOP || errno == ENXIO))
         return detail_set(detail, CFGS_ERR_UNTRUSTED, 0, "%s is not a regular file: remove it", name->path);
     if (file.fd < 0)
         return detail_set(detail, errno == EACCES ? CFGS_ERR_PERMISSION : CFGS_ERR_SYSTEM, errno, "%s", name->path);

@@ -87,9 +87,9 @@ static void print_duration(int64_t ms, char to[LIMIT_TEXT_BYTES])
 
 static void print_size(int64_t bytes, char to[LIMIT_TEXT_BYTES])
 {
-    static const char *const units[] = {"", "kb", "mb", "gb", "tb"};
+    static const char *const units[] = {"", "kb", "mb", "gb"}; /* those that cfgs_size_parse() takes */
     unsigned unit = 0;
-    for (; bytes && bytes % 1024 == 0 && unit < 4; unit++)
+    for (; bytes && bytes % 1024 == 0 && unit < 3; unit++)
         bytes /= 1024;
     snprintf(to, LIMIT_TEXT_BYTES, "%" PRId64 "%s", bytes, units[unit]);
 }

@@ -21,7 +21,9 @@ struct client {
 static void say_line(void *context, cfgs_remote_severity severity, const char *line)
 {
     static const enum log_level levels[] = {LOG_DEBUG, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR};
-    (void)context;
+    const struct client_report *report = context;
+    if (report->output_gone) /* which was said; the stream is not to blame for its end */
+        return;
     cli_say(severity <= CFGS_REMOTE_ERROR ? levels[severity] : LOG_ERROR, "%s", line);
 }
 
@@ -52,6 +54,7 @@ static enum exit_code open_engine(struct client *client)
     cfgs_error_detail detail = {0};
     cfgs_remote_options remote = client->options.remote;
     remote.log = say_line;
+    remote.log_context = &client->report;
     remote.detail = &detail;
     const struct engine_options options = {
         .remote = &remote,

@@ -185,6 +185,7 @@ static void closed(struct call *call)
 
     if (stream == NULL)
         return; /* refused */
+    registry_stream_alive(worker->bridge->registry, stream->session, stream->sequence); /* since the last tick it went on */
     registry_stream_closed(worker->bridge->registry, stream->session);
     COUNT(&worker->counters, subscribers, -1);
     leave(stream);

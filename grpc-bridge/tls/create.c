@@ -75,8 +75,9 @@ static bool cannot_make(const char *path, const char *what, int error, bool open
     if (error == ENOENT && !opened)
         return problem_set(problem, "%s: there is no %s, and no directory to make one in: make the directory %s for this "
                                     "user, or name another file", path, what, directory);
-    return problem_set(problem, "%s: there is no %s, and none can be made: %s; make the directory writable to this user, "
-                                "or put the file there", path, what, strerror(error));
+    return problem_set(problem, "%s: there is no %s, and none can be made: %s; %s, or put the file there", path, what,
+                       strerror(error), error == ENOSPC || error == EDQUOT ? "make room there"
+                                                                           : "make the directory writable to this user");
 }
 
 static bool write_new(const struct log *log, const char *path, const char *what, const char *bytes, size_t length,

@@ -58,6 +58,12 @@ void files_read(const struct credentials_options *options, struct credential_fil
     read_file(options->ca_path, false, &out->ca);
     read_file(options->key_path, true, &out->key);
     read_file(options->no_auth ? NULL : options->token_path, true, &out->token);
+    out->made = options->create;
+}
+
+const char *files_cure(const struct credential_files *files)
+{
+    return files->made ? "remove it, and the next start makes one" : "replace it";
 }
 
 static void free_file(struct credential_file *file)

@@ -24,6 +24,7 @@ struct credential_file {
 
 struct credential_files {
     struct credential_file cert, ca, key, token;
+    bool made; /* a start makes what is missing */
 };
 
 /** Look at all of them now.  What cannot be read is noted, for files_check(). */
@@ -31,6 +32,9 @@ void files_read(const struct credentials_options *options, struct credential_fil
 
 /** All were read, and nobody but those who should can read or write them. */
 bool files_check(const struct credential_files *files, struct problem *problem);
+
+/** What to do about a file of ours that holds something else. */
+const char *files_cure(const struct credential_files *files);
 
 /** Tells one state of the files from another: contents, modes, and what could not be read. */
 bool files_digest(const struct credential_files *files, unsigned char out[SHA256_DIGEST_LENGTH]);

@@ -88,8 +88,8 @@ static bool fill(struct identity *identity, const struct credential_files *files
                  const struct material *material, struct problem *problem)
 {
     if (!no_auth && !token_parse(files->token.bytes, files->token.length, &identity->token))
-        return problem_set(problem, "%s: a token is %d lowercase hex characters, and at most one newline; remove it, "
-                                    "and the next start makes one", files->token.path, TOKEN_BYTES);
+        return problem_set(problem, "%s: a token is %d lowercase hex characters, and at most one newline; %s",
+                           files->token.path, TOKEN_BYTES, files_cure(files));
     identity->context = make_context(material, no_auth, problem);
     return identity->context && (describe(identity, material) || problem_memory(problem));
 }

@@ -129,7 +129,7 @@ static bool read_combined(const struct credential_files *files, enum material_us
     if (!certificate || !out->key)
         return problem_set(problem, "%s: it must hold a CERTIFICATE and its EC PRIVATE KEY, and has no %s; %s",
                            files->cert.path, certificate ? "key" : "certificate",
-                           use == MATERIAL_FOR_SERVER ? "remove it, and the next start makes one" : "take the core's file");
+                           use == MATERIAL_FOR_SERVER ? files_cure(files) : "take the core's file");
     if (!X509_up_ref(certificate))
         return problem_memory(problem);
     if (sk_X509_push(out->trusted, certificate) > 0)

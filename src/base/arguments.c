@@ -108,11 +108,16 @@ static void print_version(FILE *stream, struct argp_state *state)
     fprintf(stream, "%s %s (arena layout %d.%d)\n", state->name, cfgs_version(), CFGS_LAYOUT_MAJOR, CFGS_LAYOUT_MINOR);
 }
 
+static const char *printing; /* the program, while argp parses; who prints later says itself that it could not */
+
 /* argp ends the program itself after --help and --version. */
 static void check_output(void)
 {
-    if (!flush_standard_output())
-        _exit(1);
+    if (flush_standard_output())
+        return;
+    if (printing)
+        fprintf(stderr, "%s: cannot write to standard output: %s\n", printing, strerror(errno));
+    _exit(1);
 }
 
 void arguments_parse(const struct argp *argp, int argc, char **argv, void *input)
@@ -120,5 +125,7 @@ void arguments_parse(const struct argp *argp, int argc, char **argv, void *input
     atexit(check_output);
     argp_program_version_hook = print_version;
     argp_err_exit_status = 2;
+    printing = program_invocation_short_name;
     argp_parse(argp, argc, argv, 0, NULL, input);
+    printing = NULL;
 }

@@ -12,9 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char prefix[] = "configstream.";
 static const char directory[] = "/dev/shm";
+
+enum { ARENA_PATH_BYTES = 4096 };
 
 /* An arena, not the lock beside one. */
 static int is_arena(const struct dirent *entry)
@@ -51,17 +54,6 @@ bool session_is_up(cfgs_producer_state state)
     return state == CFGS_PRODUCER_STARTING || state == CFGS_PRODUCER_RUNNING || state == CFGS_PRODUCER_STALLED;
 }
 
-void session_warn_down(const cfgs_reader_info *info)
-{
-    const char *last = "what follows is the last state it published";
-    if (info->state == CFGS_PRODUCER_STALLED)
-        cli_say(LOG_WARN, "warning: the producer (pid %lld) does not respond, its last heartbeat is %lld ms old; %s",
-                (long long)info->pid, (long long)info->heartbeat_age_ms, last);
-    else
-        cli_say(LOG_WARN, "warning: the producer (pid %lld) is %s; %s", (long long)info->pid,
-                cfgs_producer_state_name(info->state), last);
-}
-
 void session_heard(int64_t age_ms, char text[SESSION_HEARD_BYTES])
 {
     if (age_ms < 0)
@@ -79,23 +71,62 @@ bool session_is_cut_off(const cfgs_reader_info *info)
     return info->upstream.relayed && !info->upstream.connected;
 }
 
-void session_warn_cut_off(const cfgs_reader_info *info)
+enum { WRONG_BYTES = 512 };
+
+static void describe_down(const cfgs_reader_info *info, char text[WRONG_BYTES])
+{
+    if (info->state == CFGS_PRODUCER_STALLED)
+        snprintf(text, WRONG_BYTES, "the producer (pid %lld) does not respond, its last heartbeat is %lld ms old",
+                 (long long)info->pid, (long long)info->heartbeat_age_ms);
+    else
+        snprintf(text, WRONG_BYTES, "the producer (pid %lld) is %s", (long long)info->pid,
+                 cfgs_producer_state_name(info->state));
+}
+
+static void describe_cut_off(const cfgs_reader_info *info, char text[WRONG_BYTES])
 {
     char heard[SESSION_HEARD_BYTES];
     session_heard(info->upstream.contact_age_ms, heard);
-    cli_say(LOG_WARN, "warning: this relay is not connected to %s, %s; what follows is the last state it got",
-            info->upstream.address[0] ? info->upstream.address : "its source", heard);
+    snprintf(text, WRONG_BYTES, "this relay is not connected to %s, %s",
+             info->upstream.address[0] ? info->upstream.address : "its source", heard);
+}
+
+static bool is_live(const cfgs_reader_info *info)
+{
+    return info->state == CFGS_PRODUCER_RUNNING || info->state == CFGS_PRODUCER_STARTING;
+}
+
+bool session_check_live(const struct cli *cli, const cfgs_reader_info *info)
+{
+    char wrong[WRONG_BYTES];
+    const char *did = is_live(info) ? "got" : "published";
+    if (!is_live(info))
+        describe_down(info, wrong);
+    else if (session_is_cut_off(info))
+        describe_cut_off(info, wrong);
+    else
+        return true;
+    if (cli->live)
+        cli_complain("%s; without --live the last state it %s is served", wrong, did);
+    else
+        cli_say(LOG_WARN, "warning: %s; what follows is the last state it %s", wrong, did);
+    return false;
+}
+
+static bool find_arena(const struct cli *cli, char path[ARENA_PATH_BYTES], struct stat *status)
+{
+    snprintf(path, ARENA_PATH_BYTES, "%s%s%s", cli->arena_path ? cli->arena_path : directory, cli->arena_path ? "" : "/",
+             cli->arena_path ? "" : prefix);
+    if (!cli->arena_path)
+        strncat(path, cli->instance, CFGS_INSTANCE_MAX_BYTES);
+    return lstat(path, status) == 0;
 }
 
 static void name_readers(const struct cli *cli)
 {
-    char path[4096];
+    char path[ARENA_PATH_BYTES];
     struct stat status;
-    snprintf(path, sizeof path, "%s%s%s", cli->arena_path ? cli->arena_path : directory, cli->arena_path ? "" : "/",
-             cli->arena_path ? "" : prefix);
-    if (!cli->arena_path)
-        strncat(path, cli->instance, CFGS_INSTANCE_MAX_BYTES);
-    if (stat(path, &status) != 0)
+    if (!find_arena(cli, path, &status))
         return;
     const struct passwd *user = getpwuid(status.st_uid);
     const struct group *group = getgrgid(status.st_gid);
@@ -103,12 +134,21 @@ static void name_readers(const struct cli *cli)
                  path, user ? user->pw_name : "?", group ? group->gr_name : "?", (unsigned)status.st_mode & 07777);
 }
 
+/* What is no file, or is written by too many, would be trusted of no user. */
+static bool is_trust_missing(const struct cli *cli)
+{
+    char path[ARENA_PATH_BYTES];
+    struct stat status;
+    return find_arena(cli, path, &status) && S_ISREG(status.st_mode) && status.st_uid != 0 &&
+           status.st_uid != geteuid() && status.st_uid != cli->producer_user;
+}
+
 /* A way out, where there is one. */
 static void advise(const struct cli *cli, int error)
 {
     if (error == CFGS_ERR_PERMISSION)
         name_readers(cli);
-    else if (error == CFGS_ERR_UNTRUSTED)
+    else if (error == CFGS_ERR_UNTRUSTED && is_trust_missing(cli))
         cli_complain("if that user is to be trusted, name it with --producer-user");
 }
 
@@ -168,20 +208,13 @@ static enum exit_code check_ready(const struct cli *cli, cfgs_reader *reader)
     if (status != EXIT_OK)
         return status;
     int error = cfgs_view_begin(reader, &view);
-    bool fine = info.state == CFGS_PRODUCER_RUNNING || info.state == CFGS_PRODUCER_STARTING;
     if (error == CFGS_ERR_NOT_READY) {
         cli_complain("instance '%s' has no configuration yet; configstream wait waits for it", cli->instance);
-        return fine ? EXIT_OTHER : EXIT_PRODUCER_DOWN;
+        return is_live(&info) ? EXIT_OTHER : EXIT_PRODUCER_DOWN;
     }
     if (error != CFGS_OK)
         return session_failed(reader, "cannot read the configuration", error);
-    if (fine && !session_is_cut_off(&info))
-        return EXIT_OK;
-    if (fine)
-        session_warn_cut_off(&info);
-    else
-        session_warn_down(&info);
-    return cli->live ? EXIT_PRODUCER_DOWN : EXIT_OK;
+    return session_check_live(cli, &info) || !cli->live ? EXIT_OK : EXIT_PRODUCER_DOWN;
 }
 
 enum exit_code session_open(const struct cli *cli, cfgs_reader **reader)

@@ -28,14 +28,12 @@ enum exit_code session_no_instance(const struct cli *cli);
 /** Whether the producer holds its lock. */
 bool session_is_up(cfgs_producer_state state);
 
-/** "the producer (pid 12) is dead; ..." to standard error. */
-void session_warn_down(const cfgs_reader_info *info);
-
 /** Whether it is a relay that does not follow its source just now. */
 bool session_is_cut_off(const cfgs_reader_info *info);
 
-/** "the relay is not connected to ...; ..." to standard error. */
-void session_warn_cut_off(const cfgs_reader_info *info);
+/** Where nobody keeps the state up to date, say so to standard error: "the producer (pid 12) is dead; ...", "this relay is
+ * not connected to ...; ...".  False then. */
+bool session_check_live(const struct cli *cli, const cfgs_reader_info *info);
 
 /** For people: "last heard of 0.3 s ago", "… 5 min ago", "… 2 h ago"; "never heard of" for a negative age. */
 #define SESSION_HEARD_BYTES 48

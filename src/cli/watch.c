@@ -166,10 +166,7 @@ static enum exit_code report_ready(const struct cli *cli, cfgs_reader *reader)
     enum exit_code status = session_look(cli, reader, &info);
     if (status != EXIT_OK)
         return status;
-    if (info.state != CFGS_PRODUCER_RUNNING && info.state != CFGS_PRODUCER_STARTING)
-        session_warn_down(&info);
-    else if (session_is_cut_off(&info))
-        session_warn_cut_off(&info);
+    session_check_live(cli, &info);
     if (cli->json) {
         json_t *object = json_object();
         output_add(object, "instance", json_string(cli->instance));

@@ -10,11 +10,23 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-static enum control_call_result lost(const char *path, struct problem *problem)
+/* The status of a bridge is a part of what `configstream status` tells, which probes of the daemon's life run: a bridge
+ * that is stopped must not hold them up. */
+static bool is_status(const control_request *request)
+{
+    return request->operation_case == CONFIGSTREAM__CONTROL__REQUEST__OPERATION_STATUS;
+}
+
+static int patience_for(const control_request *request)
+{
+    return is_status(request) ? CONTROL_STATUS_SECONDS : CONTROL_ANSWER_SECONDS;
+}
+
+static enum control_call_result lost(const char *path, const control_request *request, struct problem *problem)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        problem_set(problem, "%s: no answer in time (%d seconds); a change that was asked for may still be applied", path,
-                    CONTROL_ANSWER_SECONDS);
+        problem_set(problem, "%s: no answer in time (%d seconds)%s", path, patience_for(request),
+                    is_status(request) ? "" : "; a change that was asked for may still be applied");
         return CONTROL_SLOW;
     }
     problem_set(problem, "%s: the daemon went away: %s; its log may tell why", path,
@@ -60,13 +72,13 @@ static bool is_trusted(int fd, uid_t trusted)
     return trusted == CONTROL_TRUST_ANYONE || peer.uid == 0 || peer.uid == geteuid() || (trusted != (uid_t)-1 && peer.uid == trusted);
 }
 
-static enum control_call_result read_response(int fd, const char *path, control_response **response,
-                                              struct problem *problem)
+static enum control_call_result read_response(int fd, const char *path, const control_request *request,
+                                              control_response **response, struct problem *problem)
 {
     char head[CONTROL_HEAD_BYTES];
     size_t length = 0;
     if (!receive(fd, head, sizeof head))
-        return lost(path, problem);
+        return lost(path, request, problem);
     if (frame_look(head, sizeof head, &length) == FRAME_TOO_LARGE) {
         problem_set(problem, "%s: the answer is beyond the limit of 17 MiB; is this a control socket?", path);
         return CONTROL_BROKEN;
@@ -78,7 +90,7 @@ static enum control_call_result read_response(int fd, const char *path, control_
     }
     enum control_call_result result = CONTROL_ANSWERED;
     if (!receive(fd, bytes, length)) {
-        result = lost(path, problem);
+        result = lost(path, request, problem);
     } else {
         *response = configstream__control__response__unpack(NULL, length, (const uint8_t *)bytes);
         if (!*response) {
@@ -103,13 +115,14 @@ static enum control_call_result unreachable(const char *path, struct problem *pr
 }
 
 static enum control_call_result exchange(int fd, const char *path, const struct buffer *frame,
-                                         control_response **response, struct problem *problem)
+                                         const control_request *request, control_response **response,
+                                         struct problem *problem)
 {
-    const struct timeval patience = {.tv_sec = CONTROL_ANSWER_SECONDS};
+    const struct timeval patience = {.tv_sec = patience_for(request)};
     if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 || !send_all(fd, frame))
-        return lost(path, problem);
-    return read_response(fd, path, response, problem);
+        return lost(path, request, problem);
+    return read_response(fd, path, request, response, problem);
 }
 
 enum control_call_result control_call(const char *path, uid_t trusted, const control_request *request,
@@ -129,7 +142,7 @@ enum control_call_result control_call(const char *path, uid_t trusted, const con
         problem_set(problem, "%s: is served by a user we do not trust; see --producer-user", path);
         result = CONTROL_UNTRUSTED;
     } else {
-        result = exchange(fd, path, &frame, response, problem);
+        result = exchange(fd, path, &frame, request, response, problem);
     }
     if (fd >= 0)
         close(fd);

@@ -6,8 +6,8 @@
 
 #include <sys/types.h>
 
-/** Longest a daemon may take for one step of an exchange. */
-enum { CONTROL_ANSWER_SECONDS = 60 };
+/** Longest a server may take for one step of an exchange; for that of a status. */
+enum { CONTROL_ANSWER_SECONDS = 60, CONTROL_STATUS_SECONDS = 3 };
 
 /** As `trusted`: whoever serves there; for requests that give nothing away. */
 #define CONTROL_TRUST_ANYONE ((uid_t)-2)

@@ -132,7 +132,9 @@ class Basics(Case):
         for program, words in ((CLI, ["--help"]), (CLI, ["--version"]), (DAEMON, ["--help"]), (DAEMON, ["--version"]),
                                (DAEMON, ["--print-size", "--settings", "9"])):
             with open("/dev/full", "w") as full:
-                self.assertEqual(subprocess.run([program, *words], stdout=full, stderr=subprocess.DEVNULL).returncode, 1)
+                result = subprocess.run([program, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(result.returncode, 1)
+            self.assertRegex(result.stderr, r"\A%s: cannot write to standard output: .*\n\Z" % os.path.basename(program))
 
     def test_usage_errors_are_2(self):
         for words in ([], ["fly"], ["get"], ["get", "a", "b"], ["set", "a"], ["set", "a", "b", "--file", "c"],
@@ -260,7 +262,10 @@ class Dead(Case):
         self.assertEqual(got.stdout, "debug\n")
         self.assertIn(state, got.stderr)
         self.assertEqual(self.cli("list").stdout.count("\n"), 13)
-        self.cli("get", "log_level", "--live", code=5)
+        self.assertIn("what follows is the last state", got.stderr)
+        got = self.cli("get", "log_level", "--live", code=5)
+        self.assertIn(state, got.stderr)
+        self.assertNotIn("what follows", got.stderr)  # for nothing does
         got = self.cli("watch", "--count", "1", "--json")
         self.assertEqual(json.loads(got.stdout)["event"], "snapshot")
         self.assertIn(state, got.stderr)
@@ -292,6 +297,22 @@ class Dead(Case):
 
 
 class Absent(Case):
+    def test_trust_is_advised_only_where_it_would_help(self):
+        result = self.cli("get", "site", "--arena-path", "/dev/shm", code=1)
+        self.assertEqual(result.stderr, "configstream: /dev/shm is not a regular file\n")
+        self.start()
+        os.chmod("/dev/shm/configstream." + self.instance, 0o660)
+        self.assertNotIn("--producer-user", self.cli("get", "site", code=1).stderr)
+
+    def test_a_directory_in_the_arenas_place_is_not_to_be_removed(self):
+        place = "/dev/shm/%s-directory" % self.instance
+        os.mkdir(place)
+        self.addCleanup(os.rmdir, place)
+        result = subprocess.run([DAEMON, "--config", self.config, "--control", self.socket, "--arena-path", place],
+                                capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn(place + " is a directory: name a file", result.stderr)
+
     def test_every_command_says_4_and_names_what_exists(self):
         other = "/dev/shm/configstream." + self.instance + "-there"
         self.write(other, "")

@@ -46,6 +46,13 @@ class Usage(BridgeCase):
         self.assert_usage(["'5' is not a duration", "from 10ms to 24h"], "--idle-timeout", "5")
         self.assert_usage(["'1kb' is not a size", "from 16kb to 16mb"], "--output-high-water", "1kb")
 
+    def test_the_ends_of_a_range_are_taken_as_they_are_written(self):
+        said = self.refuse("--max-snapshot-memory", "x")[1]
+        low, high = re.search(r"from (\w+) to (\w+)", " ".join(said.split())).groups()
+        for end in low, high:
+            with self.subTest(end=end):
+                self.assert_usage(["'--help-me'"], "--max-snapshot-memory", end, "--help-me")
+
     def test_words_are_no_options(self):
         self.assert_usage(["'serve'", "takes options only"], "serve")
 
@@ -123,6 +130,28 @@ class Start(BridgeCase):
         self.assertEqual(status, 1)
         self.assertIn(self.certificate, said)
         self.assertFalse(os.path.exists(self.certificate))
+
+    def test_on_a_full_disk_room_is_what_is_asked_for(self):
+        full = os.path.join(self.folder, "full")
+        os.mkdir(full)
+        self.certificate = os.path.join(full, "ipc_cert.pem")
+        script = 'mount -t tmpfs -o size=4k none "$0" && echo x >"$0/x" && exec "$@"'
+        result = subprocess.run(["unshare", "-rm", "sh", "-c", script, full, *self.bridge_arguments()],
+                                capture_output=True, text=True, timeout=PATIENCE)
+        if self.certificate not in result.stderr:
+            self.skipTest("no tmpfs of our own here: " + result.stderr)
+        self.assertIn("No space left on device; make room there", result.stderr)
+
+    def test_what_is_not_made_is_not_to_be_removed(self):
+        self.start_bridge()
+        self.end_bridge()
+        for path in (self.token, self.certificate):
+            self.write(path, "something else")
+            for arguments, cure in ([], "; remove it, and the next start makes one"), (["--require-credentials"],
+                                                                                       "; replace it"):
+                said = self.refuse(*arguments)[1]
+                self.assertIn(path, said)
+                self.assertIn(cure, said)
 
     def test_a_second_bridge_on_the_port_is_refused(self):
         self.start_bridge("--workers", "2")
@@ -349,6 +378,16 @@ class Status(BridgeCase):
         self.assertIn("Test Agent (test_agent), session %s..." % session[:8], text)
         self.assertNotIn(session, text)
 
+    def test_the_last_id_is_told_of_a_stream_that_has_ended_too(self):
+        self.start()
+        self.start_bridge()
+        agent = self.agent()
+        stream = agent.stream(agent.register()[0])
+        next(iter_events(stream))
+        stream.cancel()
+        eventually("the end of the stream", lambda: self.bridge_status()["agents"][0]["streams"] == 0)
+        self.assertEqual(self.bridge_status()["agents"][0]["last_sequence"], self.sequence())
+
     def test_a_killed_bridge_is_none(self):
         self.start()
         self.start_bridge()
@@ -356,6 +395,15 @@ class Status(BridgeCase):
         result = self.cli("status", "--json")
         self.assertIn('"bridge":null', result.stdout)
         self.assertEqual(result.stderr, "")
+
+    def test_a_stopped_bridge_does_not_hold_up_the_daemons_status(self):
+        self.start()
+        self.start_bridge()
+        self.bridge.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.bridge.send_signal, signal.SIGCONT)
+        result = self.cli("status", "--json")
+        self.assertIn('"bridge":null', result.stdout)
+        self.assertRegex(result.stderr, r"the bridge's status: .*bridge.sock: no answer in time \(\d seconds\)\n$")
 
     def test_a_bridge_elsewhere_is_found_by_its_socket(self):
         self.start()
