@@ -112,9 +112,10 @@ static int listen_on(struct metrics *metrics, const char *where, struct problem 
     return fd;
 }
 
+/* Not with epoll: by that libmicrohttpd 0.9.75 misses the end of a peer that hung up amid a request, until it times out. */
 static struct MHD_Daemon *start(struct metrics *metrics, int fd)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, handle, metrics, MHD_OPTION_LISTEN_SOCKET, fd,
+    return MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD, 0, NULL, NULL, handle, metrics, MHD_OPTION_LISTEN_SOCKET, fd,
                             MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
                             (unsigned)PATIENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
                             MHD_OPTION_END);

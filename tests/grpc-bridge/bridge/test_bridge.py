@@ -337,6 +337,21 @@ class Metrics(BridgeCase):
         self.assertEqual(self.http("/metrics", "POST", b"x")[0], 405)
         self.assertEqual(self.http("/metrics", "DELETE")[0], 405)
 
+    def test_who_hangs_up_amid_a_request_keeps_nobody_waiting(self):
+        def half():
+            peer = socket.create_connection(("127.0.0.1", self.metrics_port), PATIENCE)
+            peer.sendall(b"GET /healthz HT")
+            return peer
+
+        waiting = half()
+        for peer in [half() for _ in range(200)]:
+            peer.close()
+        self.assertEqual(self.http("/healthz")[0], 200)
+        waiting.setblocking(False)
+        with self.assertRaises(BlockingIOError, msg="they were only given up with those that still wait"):
+            waiting.recv(1)
+        waiting.close()
+
     def test_it_can_be_left_out(self):
         self.end_bridge()
         metrics = self.metrics_port
