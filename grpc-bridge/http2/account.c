@@ -27,3 +27,8 @@ bool account_allows(const struct account *account, size_t frame_bytes)
 {
     return account->spent + cost(frame_bytes) <= ACCOUNT_MAX;
 }
+
+bool account_has_last(const struct account *account)
+{
+    return account->spent + 2 * ACCOUNT_FRAME_BYTES <= ACCOUNT_LAST;
+}

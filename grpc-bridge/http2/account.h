@@ -21,7 +21,9 @@ enum {
     ACCOUNT_WINDOW_LEAST = 4 * ACCOUNT_FRAME_BYTES,
     /* The rest is for unary answers, which are not filled up.  They give it back at once, since their stream ends; those
      * of interactive methods do not, and so are made long enough by their service. */
-    ACCOUNT_TIGHT = 16384
+    ACCOUNT_TIGHT = 16384,
+    /* Streams that waited for room in vain may spend some of it. */
+    ACCOUNT_LAST = ACCOUNT_MAX - 4 * ACCOUNT_FRAME_BYTES
 };
 
 /** Of a connection.  Each stream keeps what it spent itself. */
@@ -37,5 +39,9 @@ bool account_is_tight(const struct account *account);
 
 /** May a frame of this length go out at all? */
 bool account_allows(const struct account *account, size_t frame_bytes);
+
+/** May a stream that waited for room in vain use what little there is: by a small frame, and another one for the rest of a
+ *  message that it cuts? */
+bool account_has_last(const struct account *account);
 
 #endif

@@ -9,6 +9,7 @@
 enum {
     QUEUE_MAX_BYTES = 4 << 20,   /* clients refuse larger messages by default */
     QUEUES_MAX_BYTES = 16 << 20, /* of all calls on a connection; the last may go beyond it by its own */
+    ROOM_PATIENCE_MS = 2000,     /* how long a call waits for more room while it has a little */
     FIELDS_MAX = 4 + CALL_METADATA_MAX
 };
 
@@ -328,10 +329,14 @@ static bool keeps_account(const struct call *call)
            ACCOUNT_WINDOW_LEAST;
 }
 
-static ssize_t sent(struct call *call, const uint8_t *bytes, size_t length)
+static void count_sent(struct call *call, size_t length)
 {
     if (keeps_account(call))
         account_sent(&call->connection->account, &call->spent, length);
+}
+
+static ssize_t sent(struct call *call, const uint8_t *bytes, size_t length)
+{
     cut_follow(&call->cut, bytes, length);
     call->progress_ms = clock_of(call);
     return (ssize_t)length;
@@ -340,24 +345,56 @@ static ssize_t sent(struct call *call, const uint8_t *bytes, size_t length)
 static ssize_t provide_queued(struct call *call, uint8_t *to, size_t room)
 {
     size_t left = call->queue_length - call->queue_at, length = left < room ? left : room;
-    if (keeps_account(call) && !account_allows(&call->connection->account, length))
+    if (keeps_account(call) && !call->hasty && !account_allows(&call->connection->account, length))
         return wait_for_room(call);
     memcpy(to, call->queue + call->queue_at, length);
     call->queue_at += length;
     if (call->queue_at == call->queue_length)
         drop_queue(call);
+    count_sent(call, length);
     return sent(call, to, length);
 }
 
-static ssize_t provide_pulled(struct call *call, uint8_t *to, size_t room)
+static ssize_t pull_uncounted(struct call *call, uint8_t *to, size_t room, size_t at_least)
 {
-    size_t at_least = keeps_account(call) && account_is_tight(&call->connection->account) ? ACCOUNT_FRAME_BYTES : 0;
-    if (room < 2 * at_least) /* room to cut a message so that neither part is small */
-        return wait_for_room(call);
     size_t length = call->request.method->pull(call, to, room, at_least);
     if (call->over)
         return NGHTTP2_ERR_DEFERRED; /* it failed the call: its end overtakes what it wrote */
     return length ? sent(call, to, length) : sleep_until_resumed(call);
+}
+
+static ssize_t pull(struct call *call, uint8_t *to, size_t room, size_t at_least)
+{
+    ssize_t result = pull_uncounted(call, to, room, at_least);
+    if (result > 0)
+        count_sent(call, (size_t)result);
+    return result;
+}
+
+/* Less room than a frame takes that costs nothing, and yet the client may give no more before it got that. */
+static ssize_t provide_last(struct call *call, uint8_t *to, size_t room)
+{
+    struct account *account = &call->connection->account;
+    /* Siblings that it does not read may hold the rest of the connection's window, all but half and a little.  One frame
+     * uses it up, whoever sends it, so that there are few: they are not counted. */
+    if (nghttp2_session_get_remote_window_size(call->connection->session) <= (int32_t)room)
+        return pull_uncounted(call, to, room, room < ACCOUNT_FRAME_BYTES ? room : ACCOUNT_FRAME_BYTES);
+    /* Some give a stream's window once it is used up. */
+    if (!call->hasty || !account_has_last(account))
+        return wait_for_room(call);
+    ssize_t result = pull(call, to, room, 0);
+    if (result > 0 && !cut_is_between(&call->cut))
+        account_sent(account, &call->spent, 0); /* the rest of a message may be as small as can be */
+    return result;
+}
+
+static ssize_t provide_pulled(struct call *call, uint8_t *to, size_t room)
+{
+    if (!keeps_account(call) || !account_is_tight(&call->connection->account))
+        return pull(call, to, room, 0);
+    if (room < 2 * ACCOUNT_FRAME_BYTES) /* no room to cut a message so that neither part is small */
+        return provide_last(call, to, room);
+    return pull(call, to, room, ACCOUNT_FRAME_BYTES);
 }
 
 /* The only place where trailers do not overtake the stream's own data. */
@@ -588,12 +625,21 @@ void connections_expire(struct worker *worker)
         expire(LIST_MEMBER(due, struct call, deadline));
 }
 
+static void wait_no_longer(struct call *call)
+{
+    call->hasty = true;
+    call->waiting = false;
+    let_go_on(call);
+}
+
 void call_tick(struct call *call, int64_t now)
 {
     const struct limits *limits = &bridge_of(call)->limits;
     bool arriving = !call->dispatched || !framer_is_between(&call->framer);
     if (call->over)
         return;
+    if (call->waiting && now - call->progress_ms >= ROOM_PATIENCE_MS)
+        wait_no_longer(call);
     if (arriving && !call->half_closed && now - call->opened_ms >= LIMIT(limits, request_timeout)) {
         call_fail(call, GRPC_DEADLINE_EXCEEDED, "the request did not arrive whole in time");
     } else if (call->begun && !call->asleep && now - call->progress_ms >= LIMIT(limits, stall_timeout)) {

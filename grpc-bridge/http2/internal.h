@@ -90,6 +90,7 @@ struct call {
     bool received; /* not interactive: the message is whole */
     bool asleep;   /* nothing to pull */
     bool waiting;  /* for room */
+    bool hasty;    /* it waited in vain: from then on it takes what room there is */
 };
 
 /* ---- connection.c ------------------------------------------------------------------------------------------------ */

@@ -221,7 +221,7 @@ static bool stands_still(const struct stream *stream, const struct worker *worke
            worker->now_ms - stream->snapshot_ms >= LIMIT(&worker->bridge->limits, stall_timeout);
 }
 
-static void end_longest_holder(struct worker *worker)
+static struct stream *longest_holder(const struct worker *worker)
 {
     struct stream *longest = NULL;
 
@@ -231,12 +231,29 @@ static void end_longest_holder(struct worker *worker)
             (longest == NULL || stream->progress_ms < longest->progress_ms))
             longest = stream;
     }
+    return longest;
+}
+
+/* With all that stand still over the same frame: one alone would give no room, and those who wait would do so for a tick
+ * for each. */
+static void end_longest_holders(struct worker *worker)
+{
+    const struct stream *longest = longest_holder(worker);
+    struct list *next;
+
     if (longest == NULL || !answer_the_wish(worker))
         return;
-    COUNT(&worker->counters, stalled_streams, 1);
-    leave(longest);
-    call_fail(longest->call, GRPC_UNAVAILABLE,
-              "the snapshot was not read while others waited for its memory; subscribe again");
+    const struct snapshot *snapshot = longest->snapshot;
+    for (struct list *link = worker->streams.next; link != &worker->streams; link = next) {
+        struct stream *stream = stream_of(link);
+        next = link->next;
+        if (stream->snapshot != snapshot || !stands_still(stream, worker))
+            continue;
+        COUNT(&worker->counters, stalled_streams, 1);
+        leave(stream);
+        call_fail(stream->call, GRPC_UNAVAILABLE,
+                  "the snapshot was not read while others waited for its memory; subscribe again");
+    }
 }
 
 /* ---- snapshots --------------------------------------------------------------------------------------------------- */
@@ -560,5 +577,5 @@ void service_stream_tick(struct worker *worker)
     }
     atomic_store_explicit(&worker->counters.lag, lag, memory_order_relaxed); /* relaxed: see COUNT */
     if (room_is_wanted(worker))
-        end_longest_holder(worker);
+        end_longest_holders(worker);
 }

@@ -272,6 +272,75 @@ Test(http2_streams, a_small_window_is_used_to_its_end_beside_streams_that_are_no
     }
 }
 
+/* A stream that is not read: its window is 1,100 bytes.  Returns how many of the connection's it keeps. */
+static size_t leave_unread(int32_t stream, size_t bytes)
+{
+    follow(stream, (uint32_t)bytes - 5, 1);
+    read_stream(stream, bytes);
+    return bytes;
+}
+
+/* As most clients do: what was read of the connection is told once it is half of the window. */
+static void read_next(int32_t reading, size_t *got, size_t *untold)
+{
+    cr_assert(client_next(&client, &frame));
+    if (frame.type != NGHTTP2_DATA)
+        return;
+    if (frame.stream == reading) {
+        *got += frame.length;
+        client_window(&client, reading, frame.length);
+    }
+    *untold += frame.length;
+    if (*untold < 32768)
+        return;
+    client_window(&client, 0, (uint32_t)*untold);
+    *untold = 0;
+}
+
+/* What is not read takes a little less than half of the connection's window: the rest is just enough to read half. */
+Test(http2_streams, a_connection_window_is_used_to_its_end_beside_streams_that_are_not_read)
+{
+    enum { WINDOW = 1100, SMALL = 15, UNTIL_TIGHT = 68, FIRST = 3, HELD = 32766, READING = 1001, MESSAGES = 300 };
+    size_t held = 0, got = 0, untold = 0;
+    static struct reply small;
+    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\4\x4c", 6);
+    follow(1, SMALL - 5, 0);
+    for (int32_t i = 0; i < UNTIL_TIGHT; i++) {
+        feed_and_note(FIRST + 2 * i, &small, 1);
+        untold += 4 + 5; /* the answer */
+    }
+    held = small.data_length;
+    for (int32_t stream = FIRST + 2 * UNTIL_TIGHT; held < HELD; stream += 2)
+        held += leave_unread(stream, HELD - held < WINDOW ? HELD - held : WINDOW);
+    follow(READING, SMALL - 5, 0);
+    for (int32_t i = 0; i < MESSAGES; i++) {
+        size_t before = got;
+        feed(READING + 2 + 2 * i, 1);
+        while (got == before)
+            read_next(READING, &got, &untold);
+    }
+}
+
+/* Some clients give a window once it is used up, and until then would be waited for in vain. */
+Test(http2_streams, what_is_left_of_a_window_is_used_when_it_does_not_become_more)
+{
+    static struct reply first;
+    open_windows();
+    follow(1, 10, 0);
+    for (int32_t i = 0; i < 80; i++)
+        feed_and_note(3 + 2 * i, &first, 1);
+    uint8_t setting[6] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE};
+    write_number(setting + 2, (uint32_t)first.data_length + 100);
+    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, setting, sizeof setting);
+    size_t before = first.data_length;
+    feed(163, 20);
+    while (first.data_length < before + 100) {
+        cr_assert(client_next(&client, &frame));
+        if (frame.stream == 1)
+            client_note(&client, &frame, &first);
+    }
+}
+
 Test(http2_streams, pings_beside_the_data_of_a_stream_are_welcome)
 {
     follow(1, 95, 1000);

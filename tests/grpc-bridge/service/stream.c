@@ -773,6 +773,38 @@ Test(stream, that_waits_for_room_gets_it_from_the_one_that_stood_still_longest)
     fake_close(waiting);
 }
 
+Test(stream, that_waits_for_room_need_not_wait_longer_the_more_stand_still_over_the_same_snapshot)
+{
+    enum { STILL = 20 };
+    struct seen seen = {0};
+    struct call *still[STILL];
+    atomic_store(&bridge.limits.max_snapshots, 1);
+    load_ints(publisher, "key.", 100, false);
+    look();
+    struct call *reading = subscribe();
+    for (int i = 0; i < STILL; i++) {
+        still[i] = subscribe();
+        fake_pull(still[i], 10, 0);
+    }
+    fake_pull(reading, 10, 0);
+    change(100);
+    worker.now_ms += 1000;
+    fake_pull(reading, 10, 0);
+    struct call *waiting = subscribe();
+    cr_expect_eq(fake_pull(waiting, PLENTY, 0), 0);
+    service_stream_tick(&worker);
+    for (int i = 0; i < STILL; i++) {
+        was_ended(still[i], GRPC_UNAVAILABLE, "the snapshot was not read");
+        fake_close(still[i]);
+    }
+    cr_expect(!reading->over, "it did not stand still");
+    read_all(reading, &(struct seen){0});
+    read_all(waiting, &seen);
+    has_seen(&seen, 1, 0, 200);
+    fake_close(reading);
+    fake_close(waiting);
+}
+
 /* More than a worker holds of cut updates: one that wants to hold another gets a snapshot instead, if there is room. */
 Test(stream, that_waited_for_room_and_needs_it_no_more_ends_nobody)
 {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 enum { READ_BYTES = 64 * 1024, WRITE_BYTES = 64 * 1024, EVENTS = 512, CONNECTION_WINDOW = 1 << 30, PREFIX_BYTES = 5 };
+enum { ROOM_BYTES = 4096 /* with less, much takes too long to be waited for */ };
 
 static uint8_t read_buffer[READ_BYTES];
 
@@ -118,6 +119,8 @@ static void take_bytes(struct stream *stream, const uint8_t *data, size_t length
     }
     keep_pending(stream, data, length);
     size_t taken = deliver(stream, stream->pending, stream->pending_length);
+    if (taken == 0)
+        return; /* or a long message would be moved with each of its parts */
     stream->pending_length -= taken;
     memmove(stream->pending, stream->pending + taken, stream->pending_length);
     if (stream->pending_length == 0) { /* thousands of streams: keep nothing for the next */
@@ -139,16 +142,54 @@ static void stream_end(struct stream *stream, int64_t reset)
 
 /* ---- HTTP/2 ------------------------------------------------------------------------------------------------------ */
 
+static bool is_time(enum peer_updates when, int32_t read, int32_t left, int32_t window)
+{
+    switch (when) {
+    case UPDATES_AT_ONCE: return read > 0;
+    case UPDATES_AT_A_QUARTER: return read > 0 && read >= window / 4;
+    case UPDATES_WHEN_EMPTY: return read > 0 && left <= 0;
+    default: return read > 0 && read >= window / 2;
+    }
+}
+
+static void tell_stream(const struct stream *stream)
+{
+    nghttp2_session *session = stream->peer->session;
+    int32_t read = nghttp2_session_get_stream_effective_recv_data_length(session, stream->id) - (int32_t)stream->held;
+    int32_t left = nghttp2_session_get_stream_local_window_size(session, stream->id);
+    int32_t window = nghttp2_session_get_stream_effective_local_window_size(session, stream->id);
+    if (!stream->ended && is_time(stream->peer->options.updates, read, left, window))
+        REQUIRE(nghttp2_submit_window_update(session, 0, stream->id, read) == 0, "a stream's window");
+}
+
+static void tell_connection(const struct peer *peer)
+{
+    int32_t read = nghttp2_session_get_effective_recv_data_length(peer->session) - (int32_t)peer->held;
+    int32_t left = nghttp2_session_get_local_window_size(peer->session);
+    int32_t window = nghttp2_session_get_effective_local_window_size(peer->session);
+    if (is_time(peer->options.updates, read, left, window))
+        REQUIRE(nghttp2_submit_window_update(peer->session, 0, 0, read) == 0, "a connection's window");
+}
+
+static void tell_all(const struct peer *peer)
+{
+    for (const struct stream *stream = peer->streams; stream != NULL; stream = stream->next)
+        tell_stream(stream);
+}
+
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t length, void *user)
 {
-    (void)flags, (void)user;
+    (void)flags;
+    struct peer *peer = user;
     struct stream *stream = nghttp2_session_get_stream_user_data(session, id);
     if (stream == NULL)
-        return nghttp2_session_consume(session, id, length);
-    if (stream->holding)
+        return 0;
+    if (stream->holding) {
         stream->held += length;
-    else if (nghttp2_session_consume(session, id, length) != 0)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
+        peer->held += length;
+    }
+    tell_stream(stream);
+    tell_connection(peer);
     take_bytes(stream, data, length);
     return 0;
 }
@@ -171,7 +212,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 {
     struct peer *peer = user;
     struct stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
+    if (frame->hd.type == NGHTTP2_SETTINGS && frame->hd.flags & NGHTTP2_FLAG_ACK)
+        tell_all(peer); /* from now on the windows are others */
+    else if (frame->hd.type == NGHTTP2_SETTINGS)
         peer->ready = true;
     else if (frame->hd.type == NGHTTP2_GOAWAY)
         peer->goaway = (int32_t)frame->goaway.error_code;
@@ -184,13 +227,13 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
 {
-    (void)user;
+    struct peer *peer = user;
     struct stream *stream = nghttp2_session_get_stream_user_data(session, id);
     if (stream == NULL)
         return 0;
-    if (stream->held > 0) /* the connection's window must not shrink with each stream that ends */
-        nghttp2_session_consume_connection(session, stream->held);
+    peer->held -= stream->held; /* the connection's window must not shrink with each stream that ends */
     stream->held = 0;
+    tell_connection(peer);
     stream_end(stream, code);
     return 0;
 }
@@ -259,6 +302,20 @@ struct peer *peer_connect(struct swarm *swarm, uint16_t port, const struct peer_
     swarm->peers = peer;
     swarm->opened++;
     return peer;
+}
+
+void peer_set(struct peer *peer, uint32_t window, uint32_t frame_max)
+{
+    const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window},
+                                               {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, frame_max}};
+    REQUIRE(nghttp2_submit_settings(peer->session, NGHTTP2_FLAG_NONE, settings, 2) == 0, "SETTINGS");
+    peer_flush(peer);
+}
+
+bool peer_is_full(const struct peer *peer)
+{
+    int32_t window = nghttp2_session_get_effective_local_window_size(peer->session);
+    return nghttp2_session_get_local_window_size(peer->session) <= 0 || window - (int32_t)peer->held < ROOM_BYTES;
 }
 
 void peer_close(struct peer *peer, const char *reason)
@@ -330,6 +387,7 @@ void peer_flush(struct peer *peer)
     static uint8_t buffer[2 * WRITE_BYTES];
     if (peer->closed || !peer->secure || peer->receiving)
         return;
+    tell_connection(peer);
     if (peer->unwritten_length > 0) {
         size_t length = peer->unwritten_length;
         peer->unwritten_length = 0;
@@ -466,7 +524,8 @@ void stream_grant(struct stream *stream, size_t bytes)
     if (granted == 0 || stream->ended)
         return;
     stream->held -= granted;
-    REQUIRE(nghttp2_session_consume(stream->peer->session, stream->id, granted) == 0, "a stream's window");
+    stream->peer->held -= granted;
+    tell_stream(stream);
     peer_flush(stream->peer);
 }
 

@@ -27,10 +27,14 @@ struct swarm {
     unsigned opened, closed;
 };
 
+/** When the sender hears that bytes were read: once they are so much of the window, of a stream or of the connection. */
+enum peer_updates { UPDATES_AT_HALF, UPDATES_AT_ONCE, UPDATES_AT_A_QUARTER, UPDATES_WHEN_EMPTY };
+
 struct peer_options {
     bool set_window; /* SETTINGS_INITIAL_WINDOW_SIZE; otherwise the protocol's 65,535 */
     uint32_t window;
     bool keep_connection_window; /* leave it at 65,535; otherwise it is raised out of the way */
+    enum peer_updates updates;
 };
 
 struct peer {
@@ -52,6 +56,7 @@ struct peer {
     int32_t goaway;     /* error code of the last GOAWAY, -1: none came */
     char reason[160];   /* why it was closed */
     uint64_t bytes_read;
+    size_t held;        /* by its streams */
     void *context;      /* the test's own */
     /** A DATA frame came whole; before its bytes count as read. */
     void (*on_data_frame)(struct stream *stream, size_t length);
@@ -91,6 +96,10 @@ void swarm_turn(struct swarm *swarm, int timeout_ms);
     REQUIRE(now_ns() < until_, "%s:%d: this never came true: %s", __FILE__, __LINE__, #condition)
 
 struct peer *peer_connect(struct swarm *swarm, uint16_t port, const struct peer_options *options);
+/** Another SETTINGS_INITIAL_WINDOW_SIZE and SETTINGS_MAX_FRAME_SIZE, whatever is under way. */
+void peer_set(struct peer *peer, uint32_t window, uint32_t frame_max);
+/** Do streams that are not read hold the connection's window, so that nothing can come, or a few bytes at a time? */
+bool peer_is_full(const struct peer *peer);
 /** Stop or go on reading the socket. */
 void peer_deafen(struct peer *peer, bool deaf);
 /** Write out what the session has to say. */
