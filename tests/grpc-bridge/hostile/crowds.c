@@ -2,9 +2,13 @@
 #include "scene.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void a_newcomer_gets_in(void)
@@ -78,6 +82,34 @@ Test(crowds, without_descriptors_it_serves_on_and_says_so_once_per_interval)
     for (unsigned i = 0; i < CROWD; i++)
         raw_free(crowd[i]);
     a_newcomer_gets_in();
+    scene_end();
+}
+
+static void replace_token(void)
+{
+    char name[sizeof scene.bridge.token_file + 4];
+    snprintf(name, sizeof name, "%s.new", scene.bridge.token_file);
+    FILE *file = need(fopen(name, "wex"));
+    for (unsigned i = 0; i < 64; i++)
+        putc('a', file);
+    REQUIRE(fchmod(fileno(file), 0600) == 0 && fclose(file) == 0 && rename(name, scene.bridge.token_file) == 0, "%s: %s",
+            name, strerror(errno));
+}
+
+Test(crowds, without_descriptors_for_more_connections_there_are_some_for_its_metrics_and_files)
+{
+    enum { CROWD = 150, DESCRIPTORS = 80 };
+    static const char *const patient[] = {"--handshake-timeout", "10m", NULL};
+    scene_begin_with(patient, DESCRIPTORS);
+    struct raw *crowd[CROWD];
+    for (unsigned i = 0; i < CROWD; i++)
+        crowd[i] = plain();
+    EVENTUALLY(bridge_log_count(&scene.bridge, "cannot accept a connection") > 0);
+    cr_expect_lt(bridge_metric(&scene.bridge, "configstream_connections"), DESCRIPTORS);
+    replace_token();
+    EVENTUALLY(bridge_metric(&scene.bridge, "configstream_credentials_generation") > 1);
+    for (unsigned i = 0; i < CROWD; i++)
+        raw_free(crowd[i]);
     scene_end();
 }
 
