@@ -237,7 +237,10 @@ static void tell_started(const struct program *program)
 static bool start(struct program *program, struct problem *problem)
 {
     share_descriptors(program);
-    return signals_open(&program->signal_fd, problem) && open_credentials(program, problem) && open_shared(program, problem) &&
+    if (!signals_open(&program->signal_fd, problem))
+        return false;
+    rcu_begin();
+    return open_credentials(program, problem) && open_shared(program, problem) &&
            open_workers(program, problem) && open_metrics(program, problem) && open_status(program, problem) &&
            start_workers(program, problem);
 }

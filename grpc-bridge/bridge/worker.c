@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "bridge/bridge.h"
+#include "bridge/rcu.h"
 #include "event/path.h"
 #include "event/updates.h"
 #include "http2/connection.h"
@@ -341,6 +342,7 @@ static bool is_done(const struct worker *worker)
 static void *run(void *context)
 {
     struct worker *worker = context;
+    rcu_join();
     worker->now_ms = now_ms();
     while (!is_done(worker))
         turn(worker);
