@@ -29,6 +29,7 @@ struct bridge {
     _Atomic int64_t room_wanted_ms; /* when a stream last found no room for its snapshot; 0: none since one was let go */
     struct worker *workers;
     unsigned worker_count;
+    uint64_t descriptors; /* that connections may have, so that the rest is left for all else; 0: there is no bound */
 };
 
 #endif

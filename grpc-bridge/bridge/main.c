@@ -20,7 +20,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { TICK_MS = 1000, SIGNAL_LOOK_MS = 20, EXIT_USAGE = 2 };
+enum {
+    TICK_MS = 1000,
+    SIGNAL_LOOK_MS = 20,
+    EXIT_USAGE = 2,
+    OWN_DESCRIPTORS = 128, /* 64 who ask for status, 32 for metrics, files, arenas */
+    OWN_DESCRIPTORS_OF_WORKER = 8
+};
 
 struct program {
     struct options options;
@@ -44,15 +50,28 @@ static void complain(const struct problem *problem)
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
 /* A descriptor a connection: as many as we are allowed. */
-static void raise_descriptors(struct program *program)
+static void raise_descriptors(const struct program *program, struct rlimit *limit)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+    const rlim_t before = limit->rlim_cur;
+    if (limit->rlim_cur == limit->rlim_max)
         return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        log_write(&program->bridge.log, LOG_WARN, "cannot raise the limit of open files to %llu: %s",
-                  (unsigned long long)limit.rlim_max, strerror(errno));
+    limit->rlim_cur = limit->rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, limit) == 0)
+        return;
+    log_write(&program->bridge.log, LOG_WARN, "cannot raise the limit of open files to %llu: %s",
+              (unsigned long long)limit->rlim_max, strerror(errno));
+    limit->rlim_cur = before;
+}
+
+/* Who is let in by thousands does not take them all: libmicrohttpd, for one, tries without a pause when there is none. */
+static void share_descriptors(struct program *program)
+{
+    const uint64_t own = OWN_DESCRIPTORS + program->options.workers * OWN_DESCRIPTORS_OF_WORKER;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    raise_descriptors(program, &limit);
+    program->bridge.descriptors = limit.rlim_cur > 2 * own ? limit.rlim_cur - own : (limit.rlim_cur + 1) / 2;
 }
 
 static bool resolve_addresses(struct program *program, struct problem *problem)
@@ -217,8 +236,11 @@ static void tell_started(const struct program *program)
 
 static bool start(struct program *program, struct problem *problem)
 {
-    raise_descriptors(program);
-    return signals_open(&program->signal_fd, problem) && open_credentials(program, problem) && open_shared(program, problem) &&
+    share_descriptors(program);
+    if (!signals_open(&program->signal_fd, problem))
+        return false;
+    rcu_begin();
+    return open_credentials(program, problem) && open_shared(program, problem) &&
            open_workers(program, problem) && open_metrics(program, problem) && open_status(program, problem) &&
            start_workers(program, problem);
 }

@@ -31,6 +31,9 @@ static inline void rcu_retire(struct rcu_head *head, void (*release)(struct rcu_
     release(head);
 }
 
+static inline void rcu_begin(void) {}
+static inline void rcu_join(void) {}
+
 /** At the end of the process: what was retired is released. */
 static inline void rcu_settle(void) {}
 
@@ -42,6 +45,17 @@ static inline void rcu_lock(void) { urcu_bp_read_lock(); }
 static inline void rcu_unlock(void) { urcu_bp_read_unlock(); }
 static inline void rcu_retire(struct rcu_head *head, void (*release)(struct rcu_head *)) { urcu_bp_call_rcu(head, release); }
 static inline void rcu_settle(void) { urcu_bp_barrier(); }
+
+/** At the start of the process, with all signals blocked: begins the thread that releases.  Otherwise the first
+ *  rcu_retire() would, maybe when there is no memory for it, and liburcu then ends the process. */
+static inline void rcu_begin(void) { (void)urcu_bp_get_default_call_rcu_data(); }
+
+/** At the start of a thread, for the same reason: otherwise its first rcu_lock() would ask for memory. */
+static inline void rcu_join(void)
+{
+    rcu_lock();
+    rcu_unlock();
+}
 
 #endif
 

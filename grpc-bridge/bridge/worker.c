@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "bridge/bridge.h"
+#include "bridge/rcu.h"
 #include "event/path.h"
 #include "event/updates.h"
 #include "http2/connection.h"
@@ -11,6 +12,7 @@
 
 #include <configstream/encoded.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -116,13 +118,18 @@ static void close_listeners(struct worker *worker)
 }
 
 /* Of all workers; another may add one at the same time, which does no harm. */
-static bool is_full(const struct bridge *bridge)
+static uint64_t open_connections(const struct bridge *bridge)
 {
     uint64_t open = 0;
     for (unsigned i = 0; i < bridge->worker_count; i++)
         /* relaxed: a number on its own */
         open += atomic_load_explicit(&bridge->workers[i].counters.connections, memory_order_relaxed);
-    return open >= (uint64_t)LIMIT(&bridge->limits, max_connections);
+    return open;
+}
+
+static bool is_full(const struct bridge *bridge)
+{
+    return open_connections(bridge) >= (uint64_t)LIMIT(&bridge->limits, max_connections);
 }
 
 static void take_newcomer(struct worker *worker, int fd, const struct sockaddr_storage *peer)
@@ -137,12 +144,23 @@ static void take_newcomer(struct worker *worker, int fd, const struct sockaddr_s
     close(fd);
 }
 
+/* As accept4(), which leaves some descriptors: files are followed, arenas found, status and metrics told also by a bridge
+ * that has as many connections as it can have. */
+static int accept_with_room(const struct bridge *bridge, int listener, struct sockaddr_storage *peer)
+{
+    struct pollfd newcomer = {.fd = listener, .events = POLLIN};
+    socklen_t size = sizeof *peer;
+    if (!bridge->descriptors || open_connections(bridge) < bridge->descriptors)
+        return accept4(listener, (struct sockaddr *)peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    errno = poll(&newcomer, 1, 0) > 0 ? EMFILE : EAGAIN;
+    return -1;
+}
+
 /* False: that was all for now. */
 static bool accept_one(struct worker *worker, int listener)
 {
     struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
-    socklen_t size = sizeof peer;
-    int fd = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept_with_room(worker->bridge, listener, &peer);
     if (fd >= 0) {
         take_newcomer(worker, fd, &peer);
         return true;
@@ -324,6 +342,7 @@ static bool is_done(const struct worker *worker)
 static void *run(void *context)
 {
     struct worker *worker = context;
+    rcu_join();
     worker->now_ms = now_ms();
     while (!is_done(worker))
         turn(worker);

@@ -36,7 +36,7 @@ struct snapshots {
     const struct log *log;
     _Atomic(struct frame *) current; /* with a reference of its own */
     pthread_mutex_t building;        /* who needs one that is not there waits for it rather than build another */
-    int64_t warning_ms;              /* under it */
+    int64_t warning_ms, failure_ms;  /* when to say so again; under it */
     /* For people, and for the bounds: written under the mutex but for alive, which also sinks without. */
     _Atomic uint64_t alive, bytes_alive, built, last_bytes, last_build_ns, oversized, refused;
 };
@@ -317,6 +317,16 @@ static void warn(struct snapshots *snapshots, size_t length)
                   length, length > CLIENT_LARGE_BYTES ? "32 MiB" : "the 4 MiB that clients take by default");
 }
 
+static void say_failed(struct snapshots *snapshots, size_t length)
+{
+    if (now_ms() < snapshots->failure_ms)
+        return;
+    snapshots->failure_ms = now_ms() + WARNING_MS;
+    log_write(snapshots->log, LOG_ERROR,
+              "configstream: the snapshot message of %zu bytes cannot be built: out of memory, or the arena is damaged",
+              length);
+}
+
 static void note(struct snapshots *snapshots, const struct frame *frame, uint64_t took_ns)
 {
     uint64_t length = frame->shown.length;
@@ -362,6 +372,8 @@ static enum snapshot_result build_current(struct snapshots *snapshots, const str
     uint64_t start = clock_ns();
     enum snapshot_result result = build(snapshots, wish->reader, wish->arena, &plan, out);
     warn(snapshots, plan.total);
+    if (result == SNAPSHOT_FAILED)
+        say_failed(snapshots, plan.total);
     if (result == SNAPSHOT_TOO_LARGE)
         atomic_fetch_add_explicit(&snapshots->refused, 1, memory_order_relaxed); /* relaxed: as in note() */
     if (result != SNAPSHOT_OK)
@@ -389,7 +401,7 @@ static enum snapshot_result get_or_build(struct snapshots *snapshots, const stru
         drop_reference(snapshots, frame);
     }
     enum snapshot_result result = build_current(snapshots, wish, out);
-    if (usable && (result == SNAPSHOT_NO_ROOM || result == SNAPSHOT_NOT_READY)) {
+    if (usable && (result == SNAPSHOT_NO_ROOM || result == SNAPSHOT_NOT_READY || result == SNAPSHOT_FAILED)) {
         *out = frame;
         return SNAPSHOT_OK;
     }

@@ -488,11 +488,11 @@ void call_headers_done(struct call *call)
     size_t bytes_max = (size_t)LIMIT(&bridge_of(call)->limits, max_header_bytes);
     enum request_verdict verdict = request_judge(&call->request, bytes_max);
     COUNT(counters_of(call), calls, 1);
-    if (verdict == REQUEST_OK && is_let_in(call)) {
+    if (verdict != REQUEST_OK) {
+        refuse(call, verdict);
+    } else if (is_let_in(call)) {
         COUNT(counters_of(call), malformed_requests, !call->request.te_trailers);
         start_clock(call);
-    } else {
-        refuse(call, verdict);
     }
     request_forget_token(&call->request);
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -461,11 +462,19 @@ static bool tick_drain(struct connection *connection)
     return false;
 }
 
+/* It may be us who are late, stopped for a while or with much to do: what it answered waits to be read. */
+static bool has_unread_bytes(const struct connection *connection)
+{
+    char byte;
+    return recv(connection->fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* False: the peer gave no sign of life, and the connection was closed. */
 static bool tick_keepalive(struct connection *connection)
 {
     int64_t now = clock_of(connection);
-    if (connection->pinged && now - connection->ping_ms >= LIMIT(limits_of(connection), keepalive_timeout)) {
+    bool late = connection->pinged && now - connection->ping_ms >= LIMIT(limits_of(connection), keepalive_timeout);
+    if (late && !has_unread_bytes(connection)) {
         COUNT(counters_of(connection), dead_peers, 1);
         worker_notice(connection->worker, NOTICE_DEAD, "closing the connection of %s: it answers no ping",
                       connection->peer);

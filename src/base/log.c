@@ -5,8 +5,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -64,8 +64,9 @@ size_t log_escape(char *to, size_t size, const char *from)
     return at;
 }
 
-/* Lines that nobody took, of all threads; a number for people, in no order with anything. */
-static atomic_size_t lost;
+/* One thread at a time: between the look whether there is room and the write nobody else may take that room. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+static size_t lost; /* lines that nobody took; under it */
 
 /* False when it would block: a log pipe that nobody reads must not hold up those who wait for an answer. */
 static bool put(const char *line, size_t length)
@@ -82,14 +83,13 @@ static bool put(const char *line, size_t length)
 static bool tell_lost(void)
 {
     char line[128];
-    size_t count = atomic_load_explicit(&lost, memory_order_relaxed);
-    if (count == 0)
+    if (lost == 0)
         return true;
     size_t length = write_head(line, sizeof line, LOG_WARN);
-    length += (size_t)snprintf(line + length, sizeof line - length, "%zu log lines were lost: nobody took them\n", count);
+    length += (size_t)snprintf(line + length, sizeof line - length, "%zu log lines were lost: nobody took them\n", lost);
     if (!put(line, length))
         return false;
-    atomic_fetch_sub_explicit(&lost, count, memory_order_relaxed);
+    lost = 0;
     return true;
 }
 
@@ -105,8 +105,10 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     size_t length = write_head(line, sizeof line, level);
     length += log_escape(line + length, sizeof line - length - 1, message);
     line[length++] = '\n';
+    pthread_mutex_lock(&turn);
     if (!tell_lost() || !put(line, length))
-        atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+        lost++;
+    pthread_mutex_unlock(&turn);
 }
 
 /* Once for each: every change of any setting comes by here. */

@@ -247,6 +247,18 @@ class Start(BridgeCase):
         limits = self.read("/proc/%d/limits" % self.bridge.pid)
         self.assertRegex(limits, r"Max open files +128 +128 ")
 
+    def test_all_its_threads_are_there_from_the_start(self):
+        """Later there might be no memory for one."""
+        self.start()
+        self.start_bridge("--workers", "1")
+        agent = self.agent()
+        next(iter_events(agent.stream(agent.register()[0])))
+        at_the_start = os.listdir("/proc/%d/task" % self.bridge.pid)
+        self.cli("set", "site", "another")
+        next(iter_events(agent.stream(agent.register()[0])))
+        self.assertEqual(self.metrics()["configstream_snapshots_built"], 2) # so one was let go
+        self.assertCountEqual(os.listdir("/proc/%d/task" % self.bridge.pid), at_the_start)
+
     def test_without_authentication_it_says_so_and_is_still_tls(self):
         self.start()
         self.start_bridge("--insecure-no-auth")

@@ -3,7 +3,10 @@
 #include "support.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 static cfgs_publisher *publisher;
 static cfgs_reader *reader;
@@ -199,6 +202,37 @@ Test(snapshots, of_one_arena_are_not_handed_out_to_readers_of_another)
     release(snapshot);
     cfgs_reader_close(its);
     cfgs_publisher_close(other, false);
+}
+
+/* No more address space than there is. */
+static void take_memory_away(bool away)
+{
+    unsigned long pages = 0;
+    struct rlimit limit;
+    FILE *file = fopen("/proc/self/statm", "re");
+    cr_assert(file != NULL && fscanf(file, "%lu", &pages) == 1 && getrlimit(RLIMIT_AS, &limit) == 0);
+    fclose(file);
+    limit.rlim_cur = away ? pages * (rlim_t)sysconf(_SC_PAGESIZE) : limit.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+Test(snapshots, without_memory_for_a_newer_one_those_serve_on_that_a_client_can_go_on_from)
+{
+    const struct snapshot *snapshot = NULL;
+    change(1);
+    release(get(0));
+    change(1);
+    for (uint64_t fresh = time_ns() + 10 * info().last_build_ns; time_ns() <= fresh;)
+        continue;
+    take_memory_away(true);
+    enum snapshot_result with = try_get(0, &snapshot), without = try_get(2, &(const struct snapshot *){NULL});
+    take_memory_away(false);
+    cr_assert(with == SNAPSHOT_OK && snapshot->sequence == 1 && info().built == 1);
+    cr_expect_eq(without, SNAPSHOT_FAILED, "no client may go back");
+    release(snapshot);
+    snapshot = get(2);
+    cr_expect_eq(snapshot->sequence, 2);
+    release(snapshot);
 }
 
 Test(snapshots, stay_while_somebody_holds_them_and_go_when_nobody_does)

@@ -2,6 +2,13 @@
 #include "scene.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void a_newcomer_gets_in(void)
@@ -75,5 +82,72 @@ Test(crowds, without_descriptors_it_serves_on_and_says_so_once_per_interval)
     for (unsigned i = 0; i < CROWD; i++)
         raw_free(crowd[i]);
     a_newcomer_gets_in();
+    scene_end();
+}
+
+static void replace_token(void)
+{
+    char name[sizeof scene.bridge.token_file + 4];
+    snprintf(name, sizeof name, "%s.new", scene.bridge.token_file);
+    FILE *file = need(fopen(name, "wex"));
+    for (unsigned i = 0; i < 64; i++)
+        putc('a', file);
+    REQUIRE(fchmod(fileno(file), 0600) == 0 && fclose(file) == 0 && rename(name, scene.bridge.token_file) == 0, "%s: %s",
+            name, strerror(errno));
+}
+
+Test(crowds, without_descriptors_for_more_connections_there_are_some_for_its_metrics_and_files)
+{
+    enum { CROWD = 150, DESCRIPTORS = 80 };
+    static const char *const patient[] = {"--handshake-timeout", "10m", NULL};
+    scene_begin_with(patient, DESCRIPTORS);
+    struct raw *crowd[CROWD];
+    for (unsigned i = 0; i < CROWD; i++)
+        crowd[i] = plain();
+    EVENTUALLY(bridge_log_count(&scene.bridge, "cannot accept a connection") > 0);
+    cr_expect_lt(bridge_metric(&scene.bridge, "configstream_connections"), DESCRIPTORS);
+    replace_token();
+    EVENTUALLY(bridge_metric(&scene.bridge, "configstream_credentials_generation") > 1);
+    for (unsigned i = 0; i < CROWD; i++)
+        raw_free(crowd[i]);
+    scene_end();
+}
+
+static bool has_bytes_to_read(const struct peer *peer)
+{
+    int bytes = 0;
+    return ioctl(peer->fd, FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
+/* So much time, with everybody reading. */
+static void let_pass(unsigned seconds)
+{
+    uint64_t until = now_ns() + UINT64_C(1000000000) * seconds;
+    while (now_ns() < until)
+        swarm_turn(scene.swarm, 20);
+}
+
+/* Of a machine that stood still, say: what the peers answered meanwhile is there, and not read yet. */
+Test(crowds, a_bridge_that_was_stopped_takes_no_peer_for_dead_that_answered_meanwhile)
+{
+    enum { PEERS = 300, TIMEOUT_S = 3 };
+    SCENE("--workers", "1", "--keepalive-time", "1s", "--keepalive-timeout", "3s", "--handshake-timeout", "10m",
+          "--preface-timeout", "10m");
+    struct peer *peers[PEERS];
+    for (unsigned i = 0; i < PEERS; i++)
+        peers[i] = peer_connect(scene.swarm, scene.bridge.port, NULL);
+    for (unsigned i = 0; i < PEERS; i++)
+        EVENTUALLY(peers[i]->ready);
+    let_pass(1); /* all that belongs to the beginning is read, so that what comes next is a PING */
+    for (unsigned i = 0; i < PEERS; i++)
+        while (!has_bytes_to_read(peers[i]))
+            (void)poll(&(struct pollfd){.fd = peers[i]->fd, .events = POLLIN}, 1, -1);
+    kill(scene.bridge.pid, SIGSTOP);
+    let_pass(TIMEOUT_S);
+    kill(scene.bridge.pid, SIGCONT);
+    neighbour_is_served();
+    cr_expect_eq(bridge_metric(&scene.bridge, "configstream_dead_peers"), 0);
+    for (unsigned i = 0; i < PEERS; i++)
+        cr_assert(!peers[i]->closed, "%s", peers[i]->reason);
     scene_end();
 }

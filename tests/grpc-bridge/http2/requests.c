@@ -149,6 +149,7 @@ Test(http2_requests, a_call_without_token_is_unauthenticated)
     client_headers(&client, 1, 0, usual);
     expect_status(1, "16", "Request unauthenticated with Bearer");
     cr_expect(server_counts(&server, authorization_errors, 1));
+    cr_expect_eq(atomic_load(&server.worker.counters.malformed_requests), 0, "nothing is wrong with its form");
 }
 
 Test(http2_requests, a_wrong_token_is_unauthenticated)
