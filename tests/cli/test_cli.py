@@ -654,9 +654,7 @@ class Control(Case):
         self.assertNotIn("dropped", self.read(self.log))
 
     def test_without_descriptors_newcomers_wait_and_the_daemon_rests(self):
-        held = resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE)
-        opened = len(os.listdir("/proc/%d/fd" % self.daemon.pid))
-        resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, (opened, held[1]))
+        held = self.leave_no_descriptor()
         client = subprocess.Popen([CLI, "--instance", self.instance, "set", "site", "late"], stdout=subprocess.DEVNULL)
         self.processes.append(client)
         eventually("the shortage", lambda: "cannot accept" in self.read(self.log))
