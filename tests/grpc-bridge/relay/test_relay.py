@@ -124,7 +124,7 @@ class Passes(ConsumerCase):
         self.start_relay()
         core, second = self.port, self.instance + "-second"
         self.serve_with_another_bridge(self.far)
-        self.client("--duration", "1s")
+        self.assertIn("PASS: ", self.watched())
         self.start_relay(instance=second)
         self.cli("set", "site", "through both")
         eventually("the value", lambda: self.far_cli("get", "site", instance=second).stdout == "through both\n")
@@ -441,7 +441,7 @@ class Life(ConsumerCase):
         return told
 
     def test_the_service_manager_is_told(self):
-        told = self.start_managed()
+        told = self.start_managed("--ready-timeout", "1h")
         self.assertNotIn("READY", told("STATUS", "no state yet of 127.0.0.1:%d" % self.port))
         self.start()
         self.start_bridge()
