@@ -26,6 +26,16 @@ static bool set_address(struct sockaddr_un *address, const char *path)
     return true;
 }
 
+/* With a time-out a wait for a place in the backlog is broken off by a stop and its end, too: no connection was begun. */
+static bool connect_local(int fd, const struct sockaddr_un *address)
+{
+    int result;
+    do
+        result = connect(fd, (const struct sockaddr *)address, sizeof *address);
+    while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
 int control_connect(const char *path)
 {
     struct sockaddr_un address;
@@ -38,7 +48,7 @@ int control_connect(const char *path)
     if (fd < 0)
         return fd;
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
-        connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        connect_local(fd, &address))
         return fd;
     int error = errno;
     close(fd);

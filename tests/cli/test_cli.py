@@ -959,6 +959,7 @@ class Terminals(Case):
         with socket.socket(socket.AF_UNIX) as slow:
             slow.bind(path)
             slow.listen()
+            slow.settimeout(PATIENCE)
             change = self.terminal([CLI, "--instance", self.instance, "--control", path, "set", "site", "x"])
             connection = slow.accept()[0]
             change.until("waiting for the daemon")
@@ -967,6 +968,23 @@ class Terminals(Case):
             connection.close()
         self.assertIn("\r\x1b[Kset ", seen)
         self.assertIn("(#9)", seen)
+
+    def test_a_change_that_waits_for_a_place_goes_on_after_it_was_stopped(self):
+        path = os.path.join(self.folder, "full")
+        with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as first:
+            full.bind(path)
+            full.listen(0)
+            full.settimeout(PATIENCE)
+            first.connect(path)
+            change = self.terminal([CLI, "--instance", self.instance, "--control", path, "set", "site", "x"])
+            change.until("waiting for the daemon")
+            for number in (signal.SIGSTOP, signal.SIGCONT):
+                change.process.send_signal(number)
+            full.accept()[0].close()
+            connection = full.accept()[0]
+            connection.sendall(b"\x00\x00\x00\x04\x18\x01\x20\x09")  # one change, ID 9
+            self.assertIn("(#9)", change.finish())
+            connection.close()
 
     def test_what_is_no_terminal_sees_no_progress(self):
         waiter = subprocess.Popen([CLI, "--instance", self.instance + "-never", "wait", "--timeout", "1.5"],
