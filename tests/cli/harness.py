@@ -15,7 +15,7 @@ import unittest
 
 CLI = os.environ["CONFIGSTREAM"]
 DAEMON = os.environ["CONFIGSTREAMD"]
-PATIENCE = 60  # seconds until a condition counts as never coming true
+PATIENCE = 120  # seconds until a condition counts as never coming true
 
 DEFAULTS = """\
 log_level: info

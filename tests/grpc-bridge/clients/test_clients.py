@@ -327,12 +327,13 @@ class Laps(World):
             self.assert_well(look)
             self.assertEqual(look["last"], last)
         self.assertEqual(quick_look["snapshots"], 1)
-        self.assertEqual(slow_look["snapshots"], 2)
+        self.assertGreater(slow_look["snapshots"], 1)
         self.assertLess(slow_look["updates"], last - before["last"] - 64)
         self.assert_same_view(slow)
         self.assert_same_view(quick)
         self.bridge.says("(Discontinuity detected for subscriber '%s')" % slow.channel)
-        self.assertEqual(self.bridge.metric("discontinuities"), 1)
+        # Mostly one; how much of what it does not read is on its way is a matter of time.
+        self.assertEqual(self.bridge.metric("discontinuities"), slow_look["snapshots"] - 1)
 
 
 class Snapshots(World):

@@ -156,7 +156,7 @@ static void publish_big(unsigned count)
     for (unsigned i = 0; i < count; i++) {
         text[0] = (char)('a' + i % 26);
         publish_text(scene.publisher, "big", text, CFGS_SOURCE_CLI);
-        EVENTUALLY(subscriber_at(scene.neighbour, cfgs_publisher_sequence(scene.publisher)));
+        neighbour_follows();
     }
     free(text);
 }
@@ -165,6 +165,7 @@ static void publish_big(unsigned count)
 Test(calls, a_socket_that_is_not_read_holds_up_nobody_and_is_ended)
 {
     SCENE("--stall-timeout", "500ms");
+    scene.neighbour_may_go = true;
     struct subscriber *deaf = another(&(struct peer_options){.set_window = true, .window = INT32_MAX}, "deaf");
     EVENTUALLY(subscriber_began(deaf));
     peer_deafen(deaf->peer, true);

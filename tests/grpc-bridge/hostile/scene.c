@@ -56,18 +56,32 @@ struct subscriber *newcomer(const char *name)
     }
 }
 
+static bool neighbour_is_gone(void)
+{
+    const struct stream *stream = scene.neighbour->stream;
+    return scene.neighbour->peer->closed || stream == NULL || stream->ended;
+}
+
+void neighbour_follows(void)
+{
+    for (;;) {
+        EVENTUALLY(neighbour_is_gone() || subscriber_at(scene.neighbour, cfgs_publisher_sequence(scene.publisher)));
+        if (!scene.neighbour_may_go)
+            subscriber_well(scene.neighbour);
+        if (!neighbour_is_gone())
+            return;
+        subscriber_free(scene.neighbour);
+        scene.neighbour = newcomer("neighbour");
+    }
+}
+
 void neighbour_is_served(void)
 {
     static unsigned count;
     char text[32];
-    if (scene.neighbour_may_go && scene.neighbour->peer->closed) {
-        subscriber_free(scene.neighbour);
-        scene.neighbour = newcomer("neighbour");
-    }
     snprintf(text, sizeof text, "%u", ++count);
     publish_text(scene.publisher, "neighbour.key", text, CFGS_SOURCE_CLI);
-    EVENTUALLY((subscriber_well(scene.neighbour),
-                subscriber_at(scene.neighbour, cfgs_publisher_sequence(scene.publisher))));
+    neighbour_follows();
     REQUIRE(scene.neighbour->mirror->snapshots == 1, "the neighbour got another snapshot");
 }
 

@@ -27,6 +27,8 @@ void scene_begin_with(const char *const *flags, unsigned descriptors);
 /** The neighbour is as it was, the bridge lives, has not grown, and stops in order. */
 void scene_end(void);
 
+/** The neighbour gets to the producer's last ID. */
+void neighbour_follows(void);
 /** An update reaches the neighbour, as the next one on the stream it always had. */
 void neighbour_is_served(void);
 
