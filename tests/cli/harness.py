@@ -223,6 +223,13 @@ class Case(unittest.TestCase):
         """A program whose standard output and error are a terminal."""
         return Terminal(self, arguments, {**os.environ, "TERM": "xterm", "NO_COLOR": "", **(environment or {})})
 
+    def assert_told(self, process, text):
+        """On its standard error, next to what else there was: where the machine pauses, a producer is stalled for a moment."""
+        seen = []
+        while not seen or text not in seen[-1]:
+            seen.append(process.stderr.readline())
+            self.assertTrue(seen[-1], "it never said '%s', only %s" % (text, seen))
+
     def event(self, process):
         line = process.stdout.readline()
         self.assertTrue(line, "watch ended: " + (process.stderr.read() if process.poll() is not None else ""))

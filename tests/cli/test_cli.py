@@ -756,9 +756,9 @@ class Watch(Case):
         watch = self.spawn_watch()
         first = self.event(watch)
         self.crash()
-        self.assertIn("dead", watch.stderr.readline())
+        self.assert_told(watch, "dead")
         self.start()
-        self.assertIn("running", watch.stderr.readline())
+        self.assert_told(watch, "running")
         self.cli("set", "cmd_port", "1")
         self.assertEqual(self.event(watch)["sequence"], first["sequence"] + 1)
 

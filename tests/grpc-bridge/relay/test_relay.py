@@ -206,9 +206,9 @@ class Away(ConsumerCase):
         watch = self.watch(self.far)
         self.event(watch)
         self.end_bridge()
-        self.assertIn("the relay is not connected to", watch.stderr.readline())
+        self.assert_told(watch, "the relay is not connected to")
         self.start_bridge()
-        self.assertIn("the relay follows", watch.stderr.readline())
+        self.assert_told(watch, "the relay follows")
         self.cli("set", "site", "afterwards")
         changed = self.event(watch)  # the next thing it sees: the snapshot of the new stream was what it had
         self.assertEqual((changed["event"], changed["key"], changed["sequence"]), ("update", "site", self.sequence()))
