@@ -31,7 +31,7 @@ static void stop(void)
     server_stop(&server);
 }
 
-TestSuite(http2_drain, .init = start, .fini = stop, .timeout = 60);
+TestSuite(http2_drain, .init = start, .fini = stop, .timeout = 240);
 
 static void follow(int32_t stream)
 {

@@ -32,7 +32,7 @@ static void stop(void)
     server_stop(&server);
 }
 
-TestSuite(http2_limits, .init = start, .fini = stop, .timeout = 60);
+TestSuite(http2_limits, .init = start, .fini = stop, .timeout = 240);
 
 /* For those whose time is to be up: others may be slow. */
 static void be_hasty(void)
