@@ -98,6 +98,7 @@ static void fail(struct machine *machine, const struct failure *failure)
         give_up(machine);
         return;
     }
+    machine->now = now_ms(); /* not before this turn: it may have taken longer than the pause */
     int64_t pause = failure->slow ? backoff_longest(&machine->backoff) : backoff_pause(&machine->backoff);
     machine->info.state = CFGS_REMOTE_WAITING;
     machine->retry_ms = machine->now + pause;

@@ -1,6 +1,7 @@
 /* control/listen.c  SPDX-License-Identifier: Apache-2.0 */
 #include "control/listen.h"
 
+#include "base/clock.h"
 #include "control/path.h"
 
 #include <errno.h>
@@ -26,6 +27,22 @@ static bool set_address(struct sockaddr_un *address, const char *path)
     return true;
 }
 
+/* A wait for a place in the backlog that has a time-out is broken off by a stop and its end, too; it goes on for the rest of
+ * its time, or is at least tried once more. */
+static bool connect_in_time(int fd, const struct sockaddr_un *address)
+{
+    const int64_t until_ms = now_ms() + 1000 * CONTROL_CONNECT_SECONDS;
+    int result;
+    do {
+        const int64_t left_ms = until_ms - now_ms(), wait_ms = left_ms > 0 ? left_ms : 1;
+        const struct timeval patience = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0)
+            return false;
+        result = connect(fd, (const struct sockaddr *)address, sizeof *address);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
 int control_connect(const char *path)
 {
     struct sockaddr_un address;
@@ -34,11 +51,7 @@ int control_connect(const char *path)
         return -1;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const struct timeval patience = {.tv_sec = CONTROL_CONNECT_SECONDS};
-    if (fd < 0)
-        return fd;
-    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
-        connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+    if (fd < 0 || connect_in_time(fd, &address))
         return fd;
     int error = errno;
     close(fd);

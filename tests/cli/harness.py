@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pty
+import resource
 import select
 import shutil
 import signal
@@ -14,7 +15,7 @@ import unittest
 
 CLI = os.environ["CONFIGSTREAM"]
 DAEMON = os.environ["CONFIGSTREAMD"]
-PATIENCE = 60  # seconds until a condition counts as never coming true
+PATIENCE = 120  # seconds until a condition counts as never coming true
 
 DEFAULTS = """\
 log_level: info
@@ -154,8 +155,10 @@ class Case(unittest.TestCase):
             if self.daemon.poll() is not None:
                 raise AssertionError("the daemon ended: " + self.read(self.log))
             result = self.run_cli("status", "--json")
+            # An arena that was taken over is there before what is new in it, and that before an answer of the daemon.
             return result.returncode == 0 and json.loads(result.stdout)["pid"] == self.daemon.pid and \
-                self.run_cli("wait", "--timeout", "30").returncode == 0 and self.run_cli("get", "log_level").stdout
+                self.run_cli("wait", "--timeout", "30").returncode == 0 and \
+                self.run_cli("get", "log_level", "--all-sources").returncode == 0
 
         eventually("the daemon", up)
 
@@ -175,6 +178,17 @@ class Case(unittest.TestCase):
 
     def crash(self):
         self.end(signal.SIGKILL)
+
+    def leave_no_descriptor(self):
+        """The daemon cannot open one more; returns the limit it had.  Clients that are gone may still have theirs at first."""
+        folder = "/proc/%d/fd/" % self.daemon.pid
+
+        eventually("the clients' end", lambda: sum("/socket:" in os.path.realpath(folder + fd) for fd in os.listdir(folder)) == 1)
+        opened = set(map(int, os.listdir(folder)))
+        held = resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE)
+        lowest = next(fd for fd in itertools.count() if fd not in opened)
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, (lowest, held[1]))
+        return held
 
     # -- the CLI
 
@@ -208,6 +222,13 @@ class Case(unittest.TestCase):
     def terminal(self, arguments, environment=None):
         """A program whose standard output and error are a terminal."""
         return Terminal(self, arguments, {**os.environ, "TERM": "xterm", "NO_COLOR": "", **(environment or {})})
+
+    def assert_told(self, process, text):
+        """On its standard error, next to what else there was: where the machine pauses, a producer is stalled for a moment."""
+        seen = []
+        while not seen or text not in seen[-1]:
+            seen.append(process.stderr.readline())
+            self.assertTrue(seen[-1], "it never said '%s', only %s" % (text, seen))
 
     def event(self, process):
         line = process.stdout.readline()

@@ -257,7 +257,7 @@ class Host:
         """Let a watcher sleep until the ring has gone round."""
         first = process.stdout.readline()
         os.killpg(process.pid, signal.SIGSTOP)
-        for port in range(100):
+        for port in range(40):
             self._cli("set", "cmd_port", str(port + 1))
         os.killpg(process.pid, signal.SIGCONT)
         return first

@@ -613,16 +613,6 @@ class Clients(Bad):
         eventually("four lines", lambda: self.read(self.log).count("%s: it left in mid-message" % WHO) == 4)
         self.assertEqual(self.state(), before)
 
-    def test_a_client_that_stalls_is_dropped_and_others_are_served_meanwhile(self):
-        before = self.state()
-        stalled, silent = Client(self), Client(self)
-        stalled.send(b"\x0a", 100)
-        self.check_served()
-        self.assertTrue(stalled.is_dropped())
-        self.assertTrue(silent.is_dropped())
-        self.assertEqual(self.read(self.log).count("%s: it sent no request for too long" % WHO), 2)
-        self.assertEqual(self.state(), before)
-
     def test_refused_requests_change_nothing_and_leave_a_line_that_names_the_client(self):
         before = self.state()
         client = Client(self)

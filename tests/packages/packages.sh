@@ -200,7 +200,7 @@ use_relay() {
   expect error as alice configstream get --instance far log_level
   expect 'relay of localhost:5001' as alice configstream status --instance far
   expect_failure 1 'permission denied' as mallory configstream get --instance far log_level
-  expect PASS as configstream configstream client --duration 1s --agent-auth-token-file /etc/configstream/auth_token
+  expect PASS as configstream configstream client --duration 3s --agent-auth-token-file /etc/configstream/auth_token
   kill -TERM "$(pid_of configstream-re)"
   wait "$relay" || fail "the relay ended with $?"
   as "$user" configstream destroy --instance far >/dev/null || fail "destroying the instance of the relay"

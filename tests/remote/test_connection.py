@@ -90,10 +90,13 @@ class Addresses(Case):
 
     def test_a_start_that_waits_fails_with_what_the_last_attempt_met(self):
         self.server.stop()
-        opened = self.watch(ready_timeout=300).find("open")
-        self.assertEqual(opened["error"], "TIMEOUT")
+        for timeout in (300, 3000, 30000):  # until there was an attempt
+            opened = self.watch(ready_timeout=timeout).find("open")
+            self.assertEqual(opened["error"], "TIMEOUT")
+            self.assertGreaterEqual(opened["ms"], timeout)
+            if "refused" in opened["detail"]["message"]:
+                break
         self.assert_words(["127.0.0.1:%d" % self.server.port, "refused"], opened["detail"]["message"])
-        self.assertGreaterEqual(opened["ms"], 300)
 
     def test_a_start_that_waits_returns_with_the_configuration(self):
         watch = self.watch(ready_timeout=60000)
@@ -110,7 +113,9 @@ class Certificates(Case):
     def refused(self, server, *words, error="TLS", **options):
         """Whatever it is that is wrong with the server: said, and tried again."""
         watch = self.watch(address=server.address, **options)
-        now = watch.until_error(error)
+        # A slow machine may meet another time-out first.
+        now = watch.until("the error " + error, lambda one: one["error"] == error and
+                          all(word.lower() in one["message"].lower() for word in words))
         self.assert_told(now, error, words)
         self.assertNotEqual(now["state"], "failed", "a certificate may be replaced")
         watch.until("another attempt", lambda one: one["counters"]["failures"] >= 2)

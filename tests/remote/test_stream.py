@@ -6,6 +6,7 @@
 import os
 import signal
 import threading
+import time
 import unittest
 
 import wire
@@ -57,8 +58,8 @@ class Sessions(Case):
         for call in self.server.refreshes:
             self.assertEqual(call.request[1].decode(), self.server.streams[0]["session_id"])
             self.assertEqual(call["authorization"], "Bearer " + TOKEN)
-        first, second = self.server.refreshes[:2]
-        self.assertGreaterEqual(second.time - first.time, 0.75)
+        # Not their distance: what was sent in time may be read late.
+        self.assertGreaterEqual(self.server.refreshes[1].time - self.server.registrations[0].time, 2 * 0.75)
         self.assertEqual(len(self.server.streams), 1)
         watch.until("the count", lambda one: one["counters"]["refreshes"] >= 2)
 
@@ -69,7 +70,7 @@ class Sessions(Case):
         self.server.sessions.clear()
         second = self.server.stream(2)
         watch.until_streaming(1)
-        self.assertFalse(first.open, "the old stream would keep the old session alive")
+        eventually("the end of the old stream, which would keep the old session alive", lambda: not first.open)
         self.assertEqual([second], self.live())
         self.assertEqual(len(self.server.sessions), 1)
         self.assertGreaterEqual(watch.status()["counters"]["refresh_failures"], 1)
@@ -88,9 +89,10 @@ class Sessions(Case):
         self.server.on_register.play([session(interval=1)])
         self.server.on_refresh.play([never()])
         watch = self.streaming(call_timeout=200)
+        before = len(self.server.registrations), len(self.server.streams)  # more than one, if the server is slow
         watch.until("the count", lambda one: one["counters"]["refresh_failures"] >= 2)
         self.assertTrue([line for line in watch.lines() if "refresh: no answer in 200 ms" in line], watch.lines())
-        self.assertEqual((len(self.server.registrations), len(self.server.streams)), (1, 1))
+        self.assertEqual((len(self.server.registrations), len(self.server.streams)), before)
 
     def test_without_room_for_a_second_call_no_refreshes_pile_up(self):
         self.server.on_connect.play([handshake(), settings(max_streams=1)])
@@ -258,6 +260,7 @@ class Order(Case):
         watch = self.watch()
         watch.until_streaming(last + 2)
         self.assertEqual(watch.state(), {**GOOD, "site": "y"})
+        self.server.on_stream.play([subscribed()])  # so that the error stays
         self.server.stream().do(update(-3, "site", "z"))
         self.assert_told(watch.until_error("PROTOCOL"), "PROTOCOL")
 
@@ -519,7 +522,7 @@ class Dead(Case):
 
     def test_a_server_that_stalls_after_the_headers_and_answers_pings_is_kept(self):
         self.server.on_stream.play([subscribed()])
-        watch = self.watch(keepalive=30, keepalive_timeout=2000)
+        watch = self.watch(keepalive=30, keepalive_timeout=600000)
         first = self.server.stream()
         eventually("pings", lambda: first.connection.pings >= 20)
         self.assertEqual(len(self.server.streams), 1)
@@ -540,39 +543,57 @@ class Dead(Case):
         self.assertEqual(watch.until_streaming(1)["message"], "")
 
     def test_a_peer_that_dies_on_a_quiet_stream_is_noticed(self):
-        self.server.on_stream.play([subscribed(), snapshot(1, GOOD)], [subscribed()])
-        watch = self.streaming(keepalive=100, keepalive_timeout=100)
-        self.server.stream().do(silence())
+        watch = self.streaming(keepalive=100, keepalive_timeout=100)  # a slow server is left, too
+        self.server.on_stream.play([subscribed()])
+        for stream in self.server.open_streams:
+            stream.play([silence()])
         self.assert_told(watch.until_error("UNREACHABLE"), "UNREACHABLE", ["ping"])
         self.assertEqual(watch.state(), GOOD)
         self.assert_mends(watch)
 
     def test_a_server_that_answers_pings_and_never_the_request_is_left(self):
-        self.server.on_stream.play([never()], [subscribed(), snapshot(1, GOOD)])
+        self.server.on_stream.play([never()])
         watch = self.watch(call_timeout=200, keepalive=50)
         self.assert_told(watch.until_error("UNREACHABLE"), "UNREACHABLE", ["200 ms"])
+        self.server.on_stream.play([subscribed(), snapshot(1, GOOD)])
         watch.until_streaming(1)
 
     def test_a_server_that_answers_pings_and_stops_amid_a_message_is_left(self):
-        self.server.on_stream.play([subscribed(), snapshot(1, GOOD)], [subscribed()])
         watch = self.streaming(call_timeout=200, keepalive=50)
-        first = self.server.stream()
-        first.do(message(b"half", length=8))
-        self.assert_told(watch.until_error("UNREACHABLE"), "UNREACHABLE", ["middle of a message"])
+        self.server.on_stream.play([subscribed()])
+        streams = self.server.open_streams
+        for stream in streams:
+            stream.play([message(b"half", length=8)])
+        watch.find("log", lambda one: "middle of a message" in one["line"])
+        watch.until_error("UNREACHABLE")
         self.assertEqual(watch.state(), GOOD)
-        eventually("the end of the stream", lambda: not first.open)
+        eventually("the end of the streams", lambda: not any(stream.open for stream in streams))
         self.assert_mends(watch)
 
     def test_a_message_that_comes_slowly_is_awaited(self):
-        watch = self.streaming(call_timeout=1000)
-        whole = wire.message(wire.update(2, wire.setting("site", "x" * 2000)))
-        stream = self.server.stream()
-        for at in range(0, len(whole), 100):
+        """For longer than a call may take.  Where the machine pauses for as long, it is begun anew."""
+        paused = True
+        while paused:
+            watch = self.streaming(call_timeout=500)
+            paused = not self.comes_slowly(watch, self.server.open_streams[-1])
+            watch.end()
+
+    def comes_slowly(self, watch, stream):
+        """False: between two pieces it was not the server that took its time."""
+        whole = wire.message(wire.update(2, wire.setting("site", "x" * 20000)))
+        failures, times = watch.status()["counters"]["failures"], [time.monotonic()]
+        while times[-1] - times[0] < 1:
             before = watch.status()["counters"]["bytes"]
-            stream.do(raw(whole[at:at + 100]))
-            watch.until("the bytes", lambda one, before=before: one["counters"]["bytes"] > before)
+            stream.play([raw(whole[:10])])
+            whole = whole[10:]
+            now = watch.until("the bytes", lambda one: one["counters"]["bytes"] > before or not stream.open)
+            times.append(time.monotonic())
+        if max(after - before for before, after in zip(times, times[1:])) > 0.25:
+            return False
+        self.assertEqual((now["counters"]["failures"], stream.open), (failures, True))
+        stream.play([raw(whole)])
         watch.until_streaming(2)
-        self.assertEqual(len(self.server.streams), 1)
+        return True
 
     def test_updates_are_a_sign_of_life_and_spare_pings(self):
         watch = self.streaming(keepalive=10000)

@@ -11,7 +11,7 @@
 #include <shm/subscription_private.h>
 #include <sys/wait.h>
 
-TestSuite(subscription, .fini = names_clean, .timeout = 120);
+TestSuite(subscription, .fini = names_clean, .timeout = 240);
 
 /* ---- memory that runs out ---------------------------------------------------------------------------------------- */
 

@@ -213,16 +213,19 @@ static void after_a_lost_bridge_the_state_is_the_producers_and_only_changes_are_
 static void a_refused_session_is_replaced(void)
 {
     struct far far;
-    cfgs_remote_options options = far_options(&bridge);
+    struct bridge_process forgetful; /* with the default interval: for so long the session is tried again */
+    bridge_start(&forgetful, &(struct bridge_options){.instance = test_instance()});
+    cfgs_remote_options options = far_options(&forgetful);
     far_open(&far, &options);
     UNTIL(is_caught_up(&far));
-    bridge_kill(&bridge); /* a moment ago the session was alive, so it is tried again */
-    bridge_start_again(&bridge, bridge_options);
+    bridge_kill(&forgetful);
+    bridge_start_again(&forgetful, &(struct bridge_options){.instance = test_instance()});
     UNTIL(far_info(&far).counters.sessions_refused == 1 && is_caught_up(&far));
     REQUIRE(far_info(&far).counters.registrations == 2, "%llu registrations",
             (unsigned long long)far_info(&far).counters.registrations);
     REQUIRE(far_log_count("dropping session") == 1 && far_log_count("re-registered") == 1, "not logged:\n%s", far_log());
     far_close(&far);
+    bridge_stop(&forgetful);
 }
 
 /* Each session is but a moment old when it is lost with its bridge, which says nothing against the next one. */
@@ -293,7 +296,7 @@ static void a_silent_bridge_is_noticed_on_a_quiet_stream(void)
     far_open(&far, &options);
     UNTIL(is_caught_up(&far));
     kill(bridge.pid, SIGSTOP);
-    UNTIL(far_log_count("the server is silent") == 1);
+    UNTIL(far_log_count("the server is silent") > 0);
     kill(bridge.pid, SIGCONT);
     UNTIL(is_caught_up(&far));
     far_close(&far);
@@ -411,7 +414,7 @@ static void each_failure_has_its_own_error(void)
     bridge_stop(&stranger);
 
     options = far_options(&bridge);
-    options.ready_timeout_ms = 300;
+    options.ready_timeout_ms = 1000;
     snprintf(address, sizeof address, "127.0.0.1:%u", free_port());
     options.address = address;
     far_expect_failure(&options, CFGS_ERR_TIMEOUT, "cannot connect: Connection refused");

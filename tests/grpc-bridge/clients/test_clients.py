@@ -327,12 +327,13 @@ class Laps(World):
             self.assert_well(look)
             self.assertEqual(look["last"], last)
         self.assertEqual(quick_look["snapshots"], 1)
-        self.assertEqual(slow_look["snapshots"], 2)
+        self.assertGreater(slow_look["snapshots"], 1)
         self.assertLess(slow_look["updates"], last - before["last"] - 64)
         self.assert_same_view(slow)
         self.assert_same_view(quick)
         self.bridge.says("(Discontinuity detected for subscriber '%s')" % slow.channel)
-        self.assertEqual(self.bridge.metric("discontinuities"), 1)
+        # Mostly one; how much of what it does not read is on its way is a matter of time.
+        self.assertEqual(self.bridge.metric("discontinuities"), slow_look["snapshots"] - 1)
 
 
 class Snapshots(World):
@@ -404,6 +405,19 @@ class Sessions(World):
     def assert_agents(self, count):
         eventually("%d agents" % count, lambda: self.bridge.metric("registered_agents") == count)
 
+    @staticmethod
+    def join(agent):
+        """Sessions are so short here that one may be over before its stream begins."""
+        def joined():
+            try:
+                return agent.join()
+            except AssertionError as error:
+                if "PERMISSION_DENIED" not in str(error):
+                    raise
+                return None
+
+        return eventually("a stream within its session", joined)
+
     def test_expiry_and_registering_anew(self):
         agent = self.agent()
         self.assertEqual(agent.register()["interval"], "1")
@@ -413,15 +427,14 @@ class Sessions(World):
         status, message = agent.end()
         self.assertEqual(status, "PERMISSION_DENIED")
         self.assertIn("session_id '%s' not found" % agent.session, message)
-        self.assert_well(agent.join())
+        self.assert_well(self.join(agent))
         self.client.tell("cancel", channel=agent.channel)
         self.assert_agents(0)
 
     def test_an_open_stream_keeps_its_session(self):
         stays, goes = self.agent(), self.agent()
-        stays.join()
-        goes.register()
-        self.assert_agents(2)
+        self.join(stays)
+        eventually("two agents", lambda: goes.register() and self.bridge.metric("registered_agents") >= 2)
         self.assert_agents(1)
         self.assert_well(stays.look())
         self.assert_status(stays.refresh(), "OK")
@@ -430,15 +443,14 @@ class Sessions(World):
 
     def test_streams_end_with_the_registry_and_begin_with_it(self):
         agent = self.agent()
-        agent.join()
+        self.join(agent)
         self.producer.set("remote_agent.registry.enabled", False)
         status, message = agent.end()
         self.assertEqual(status, "PERMISSION_DENIED")
         self.assert_status(agent.register(), "UNIMPLEMENTED", "remote agent registry not enabled")
         self.producer.set("remote_agent.registry.enabled", True)
         eventually("a session", lambda: agent.register()["status"] == "OK")
-        agent.subscribe()
-        self.assert_well(agent.first())
+        self.assert_well(self.join(agent))
 
 
 class Bridges(World):

@@ -27,7 +27,7 @@ Test(beginnings, cleartext_http2_on_the_tls_port_is_closed_and_counted)
 
 Test(beginnings, garbage_instead_of_a_handshake_is_closed_and_counted)
 {
-    SCENE(NULL);
+    SCENE(HASTY);
     uint64_t seed = 3;
     for (unsigned i = 0; i < 20; i++) {
         uint64_t garbage[64];
@@ -43,7 +43,7 @@ Test(beginnings, garbage_instead_of_a_handshake_is_closed_and_counted)
 
 Test(beginnings, silence_instead_of_a_handshake_runs_into_the_timeout)
 {
-    SCENE(NULL);
+    SCENE(HASTY);
     is_closed(plain());
     counts("handshake_timeouts", 1);
     scene_end();
@@ -51,7 +51,7 @@ Test(beginnings, silence_instead_of_a_handshake_runs_into_the_timeout)
 
 Test(beginnings, half_a_client_hello_runs_into_the_timeout)
 {
-    SCENE(NULL);
+    SCENE(HASTY);
     static const uint8_t half[] = {22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3};
     struct raw *raw = plain();
     raw_write(raw, half, sizeof half);
@@ -86,21 +86,20 @@ Test(beginnings, a_client_that_goes_before_the_handshake_is_forgotten)
 Test(beginnings, many_that_shake_no_hands_keep_nobody_out)
 {
     enum { SILENT = 100 };
-    SCENE("--max-handshakes", "4");
+    SCENE(HASTY, "--max-handshakes", "4");
     struct raw *silent[SILENT];
     for (unsigned i = 0; i < SILENT; i++)
         silent[i] = plain();
-    struct subscriber *newcomer = subscriber_new(peer_connect(scene.swarm, scene.bridge.port, NULL), true, "newcomer");
-    EVENTUALLY(subscriber_began(newcomer));
+    struct subscriber *another = newcomer("another");
     for (unsigned i = 0; i < SILENT; i++)
         is_closed(silent[i]);
-    subscriber_free(newcomer);
+    subscriber_free(another);
     scene_end();
 }
 
 Test(beginnings, silence_after_the_handshake_runs_into_the_timeout)
 {
-    SCENE(NULL);
+    SCENE(HASTY);
     is_closed(secure());
     counts("handshake_timeouts", 1);
     scene_end();
@@ -108,7 +107,7 @@ Test(beginnings, silence_after_the_handshake_runs_into_the_timeout)
 
 Test(beginnings, a_preface_without_settings_runs_into_the_timeout)
 {
-    SCENE(NULL);
+    SCENE(HASTY);
     struct raw *raw = secure();
     raw_write(raw, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
     is_closed(raw);
@@ -118,7 +117,7 @@ Test(beginnings, a_preface_without_settings_runs_into_the_timeout)
 
 Test(beginnings, half_a_preface_runs_into_the_timeout)
 {
-    SCENE(NULL);
+    SCENE(HASTY);
     struct raw *raw = secure();
     raw_write(raw, "PRI * HTTP", 10);
     is_closed(raw);

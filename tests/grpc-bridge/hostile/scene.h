@@ -1,4 +1,4 @@
-/* scene.h: a bridge with short limits, a well-behaved neighbour on it, and somebody who means ill.
+/* scene.h: a bridge, a well-behaved neighbour on it, and somebody who means ill.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef BRIDGE_TESTS_SCENE_H
 #define BRIDGE_TESTS_SCENE_H
@@ -12,20 +12,28 @@ struct scene {
     struct bridge_process bridge;
     struct swarm *swarm;
     struct subscriber *neighbour;
+    bool neighbour_may_go; /* the bridge was told to be impatient: a slow test loses its neighbour, and gets another */
     uint64_t resident; /* before anything was done */
 };
 extern struct scene scene;
 
-/** Start all.  The flags, ended by NULL, come on top of short handshake, preface and request timeouts. */
+/** Start all.  The flags are ended by NULL; the bridge is patient unless they say otherwise. */
 void scene_begin(const char *const *flags);
 void scene_begin_with(const char *const *flags, unsigned descriptors);
 #define SCENE(...) scene_begin((const char *const[]){__VA_ARGS__, NULL})
+/** For those whose time is to be up soon.  On a slow machine it may be so for others, too. */
+#define HASTY "--handshake-timeout", "300ms", "--preface-timeout", "300ms", "--request-timeout", "300ms"
 
 /** The neighbour is as it was, the bridge lives, has not grown, and stops in order. */
 void scene_end(void);
 
+/** The neighbour gets to the producer's last ID. */
+void neighbour_follows(void);
 /** An update reaches the neighbour, as the next one on the stream it always had. */
 void neighbour_is_served(void);
+
+/** One more subscriber that has its snapshot; tries again where the bridge found it too slow. */
+struct subscriber *newcomer(const char *name);
 
 struct raw *plain(void);
 struct raw *secure(void);

@@ -21,7 +21,7 @@ static void stop(void)
     server_stop(&server);
 }
 
-TestSuite(http2_requests, .init = start, .fini = stop, .timeout = 60);
+TestSuite(http2_requests, .init = start, .fini = stop, .timeout = 240);
 
 Test(http2_requests, a_unary_call_is_answered_with_a_message_and_trailers)
 {

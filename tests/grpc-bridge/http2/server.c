@@ -252,7 +252,7 @@ void server_stop(struct server *server)
 
 bool server_reaches(const _Atomic uint64_t *counter, uint64_t value)
 {
-    for (int i = 0; i < 10000 && atomic_load(counter) != value; i++)
+    for (int i = 0; i < 30000 && atomic_load(counter) != value; i++)
         usleep(1000);
     return atomic_load(counter) == value;
 }

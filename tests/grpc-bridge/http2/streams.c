@@ -23,7 +23,7 @@ static void stop(void)
     server_stop(&server);
 }
 
-TestSuite(http2_streams, .init = start, .fini = stop, .timeout = 60);
+TestSuite(http2_streams, .init = start, .fini = stop, .timeout = 240);
 
 static void write_number(uint8_t *to, uint32_t number)
 {
@@ -368,7 +368,7 @@ static void start_short(void)
     client_open(&client, server.port);
 }
 
-TestSuite(http2_stalls, .init = start_short, .fini = stop, .timeout = 60);
+TestSuite(http2_stalls, .init = start_short, .fini = stop, .timeout = 240);
 
 Test(http2_stalls, a_stream_that_takes_no_byte_for_too_long_ends_unavailable)
 {

@@ -24,7 +24,7 @@ enum {
     AT_ONCE = 40,       /* handshakes */
     REPETITIONS = 7,
     ROUNDS = 20,        /* updates in a repetition */
-    CPU_TRIES = 3,
+    TRIES = 3,          /* what exceeds its bound is measured again: the machine may be busy otherwise */
     CPU_REPETITIONS = 41,
     CPU_ROUNDS = 4,     /* few, so that a busy moment of the machine meets both sides */
     STALLING = 12,      /* updates that fill a window of the slow */
@@ -209,12 +209,12 @@ static double measure_cpu_once(void)
     return ratio;
 }
 
-/* Two threads suffer more from a machine that is busy otherwise than one: what exceeds is measured again. */
+/* Two threads suffer more from a machine that is busy otherwise than one. */
 static void measure_cpu(void)
 {
     unsigned tries = 0;
     while (measure_cpu_once() > CPU_RATIO_MAX)
-        REQUIRE(++tries < CPU_TRIES, "a delivery costs too much CPU time");
+        REQUIRE(++tries < TRIES, "a delivery costs too much CPU time");
 }
 
 static void deafen_slow(bool deaf)
@@ -286,7 +286,8 @@ static bool slow_caught_up(void)
     return true;
 }
 
-static void measure_slow_tenth(void)
+/* True: they slow the others down. */
+static bool measure_slow_tenth_once(void)
 {
     double median[2][REPETITIONS], high[2][REPETITIONS];
     for (unsigned i = 0; i < REPETITIONS; i++) {
@@ -303,7 +304,15 @@ static void measure_slow_tenth(void)
            quantile(median[0], REPETITIONS, 0.5), quantile(high[0], REPETITIONS, 0.5));
     printf("beside %d that do not: median %.1f ms, p99 %.1f ms\n", SUBSCRIBERS - READING,
            quantile(median[1], REPETITIONS, 0.5), quantile(high[1], REPETITIONS, 0.5));
-    REQUIRE(!slower, "a tenth that does not read slows the others down");
+    return slower;
+}
+
+/* Of some thousand runs one finds a difference where there is none. */
+static void measure_slow_tenth(void)
+{
+    unsigned tries = 0;
+    while (measure_slow_tenth_once())
+        REQUIRE(++tries < TRIES, "a tenth that does not read slows the others down");
 }
 
 static void show_memory(void)

@@ -142,6 +142,22 @@ class ConsumerCase(BridgeCase):
     def client_json(self, *more, **options):
         return [json.loads(line) for line in self.client("--json", *more, **options).stdout.splitlines()]
 
+    def watched(self, *more, until="snapshot #", arguments=None, **options):
+        """What a client says that passes.  It is asked to end once it has said `until`, however long that takes."""
+        process = subprocess.Popen([*(arguments or self.client_arguments(*more)), "--duration", "1h"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        self.processes.append(process)
+        said = ""
+        while until not in said:
+            line = process.stdout.readline()
+            if not line:
+                self.fail("it ended with %d: %s%s" % (process.wait(PATIENCE), said, process.stderr.read()))
+            said += line
+        process.send_signal(signal.SIGINT)
+        said += process.stdout.read()
+        self.assertEqual(process.wait(PATIENCE), 0, said + process.stderr.read())
+        return said
+
     # -- the relay
 
     def relay_arguments(self, *more, instance=None, port=None):

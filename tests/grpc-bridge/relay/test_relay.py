@@ -124,7 +124,7 @@ class Passes(ConsumerCase):
         self.start_relay()
         core, second = self.port, self.instance + "-second"
         self.serve_with_another_bridge(self.far)
-        self.client("--duration", "1s")
+        self.assertIn("PASS: ", self.watched())
         self.start_relay(instance=second)
         self.cli("set", "site", "through both")
         eventually("the value", lambda: self.far_cli("get", "site", instance=second).stdout == "through both\n")
@@ -208,9 +208,9 @@ class Away(ConsumerCase):
         watch = self.watch(self.far)
         self.event(watch)
         self.end_bridge()
-        self.assertIn("the relay is not connected to", watch.stderr.readline())
+        self.assert_told(watch, "the relay is not connected to")
         self.start_bridge()
-        self.assertIn("the relay follows", watch.stderr.readline())
+        self.assert_told(watch, "the relay follows")
         self.cli("set", "site", "afterwards")
         changed = self.event(watch)  # the next thing it sees: the snapshot of the new stream was what it had
         self.assertEqual((changed["event"], changed["key"], changed["sequence"]), ("update", "site", self.sequence()))
@@ -462,7 +462,7 @@ class Life(ConsumerCase):
         return told
 
     def test_the_service_manager_is_told(self):
-        told = self.start_managed()
+        told = self.start_managed("--ready-timeout", "1h")
         self.assertNotIn("READY", told("STATUS", "no state yet of 127.0.0.1:%d" % self.port))
         self.start()
         self.start_bridge()

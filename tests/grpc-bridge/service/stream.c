@@ -19,7 +19,7 @@ static void begin(void)
     scene_register(session);
 }
 
-TestSuite(stream, .init = begin, .fini = scene_end, .timeout = 60);
+TestSuite(stream, .init = begin, .fini = scene_end, .timeout = 240);
 
 enum { SMALL_FRAME_BYTES = 256, PLENTY = 1 << 20 };
 
