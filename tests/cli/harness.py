@@ -180,10 +180,14 @@ class Case(unittest.TestCase):
         self.end(signal.SIGKILL)
 
     def leave_no_descriptor(self):
-        """The daemon cannot open one more; returns the limit it had.  Clients that are gone may still have theirs at first."""
+        """The daemon cannot open one more; returns the limit it had.  Clients that are gone may have theirs at first."""
         folder = "/proc/%d/fd/" % self.daemon.pid
 
-        eventually("the clients' end", lambda: sum("/socket:" in os.path.realpath(folder + fd) for fd in os.listdir(folder)) == 1)
+
+        def sockets():
+            return sum("/socket:" in os.path.realpath(folder + fd) for fd in os.listdir(folder))
+
+        eventually("the clients' end", lambda: sockets() == 1)
         opened = set(map(int, os.listdir(folder)))
         held = resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE)
         lowest = next(fd for fd in itertools.count() if fd not in opened)
@@ -224,7 +228,7 @@ class Case(unittest.TestCase):
         return Terminal(self, arguments, {**os.environ, "TERM": "xterm", "NO_COLOR": "", **(environment or {})})
 
     def assert_told(self, process, text):
-        """On its standard error, next to what else there was: where the machine pauses, a producer is stalled for a moment."""
+        """On standard error, beside other lines: where the machine pauses, a producer is stalled for a moment."""
         seen = []
         while not seen or text not in seen[-1]:
             seen.append(process.stderr.readline())

@@ -700,8 +700,8 @@ class Start(Watching):
             server.bind(other)
             server.listen(0)
             waiting.connect(other)
-            asking = [subprocess.Popen([CLI, "--instance", self.instance, "--control", other, *words], stdout=subprocess.DEVNULL,
-                                       stderr=subprocess.PIPE, text=True)
+            asking = [subprocess.Popen([CLI, "--instance", self.instance, "--control", other, *words],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
                       for words in (["set", "site", "x"], ["unset", "site"], ["reload"])]
             self.processes += asking
             for process in asking:

@@ -158,7 +158,8 @@ class Pass(ConsumerCase):
         self.start_core("--registry-idle-timeout", "100ms")
 
         def watches():
-            result = subprocess.run(self.client_arguments("--duration", "2s"), capture_output=True, text=True, timeout=PATIENCE)
+            result = subprocess.run(self.client_arguments("--duration", "2s"), capture_output=True, text=True,
+                                    timeout=PATIENCE)
             # A client may be so slow that its session is over before the stream begins.
             self.assertTrue(result.returncode == 0 or "snapshot #" not in result.stdout, result.stdout + result.stderr)
             return result.returncode == 0

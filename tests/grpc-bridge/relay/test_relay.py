@@ -516,16 +516,17 @@ class Loops(ConsumerCase):
     def check_circle(self, size):
         """Relays in a row, each with a bridge; then the first follows the last; and then the core again."""
         self.start_core()
-        core, names = self.port, ["%s-%d" % (self.instance, number) for number in range(size)]
+        core, names, first = self.port, ["%s-%d" % (self.instance, number) for number in range(size)], None
         for name in names:
             self.start_relay(instance=name)
             self.serve_with_another_bridge(name)
             self.agree(name)
+            first = first or self.relay
         for port in (self.port, core):
-            os.kill(self.status(names[0])["pid"], signal.SIGTERM)
-            eventually("its end", lambda: self.status(names[0])["state"] == "closed")
+            first.terminate()
+            first.wait(PATIENCE)  # its arena is closed a moment before another relay may have it
             self.write(self.relay_log, "")
-            self.spawn_relay(instance=names[0], port=port)
+            first = self.spawn_relay(instance=names[0], port=port)
             if port != core:
                 self.relay_says("comes from this relay itself, %d steps up" % size)
                 self.cli("set", "site", "while in a circle")
