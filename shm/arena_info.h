@@ -1,7 +1,8 @@
 /*
  * arena_info.h: the header's texts and its upstream block, under a seqlock of their own.
  *
- * A producer rewrites them when it starts, a republisher also when its upstream changes, while readers may be looking.
+ * A producer rewrites them when it starts, a republisher also when its upstream or its mark changes, while readers may be
+ * looking.
  * Same shape and argument as a bank's recycling (litmus `recycle`): odd, fence, words, even; even, words, fence, same.
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -240,6 +240,7 @@ static bool start(struct program *program, struct problem *problem)
     if (!signals_open(&program->signal_fd, problem))
         return false;
     rcu_begin();
+    rcu_join();
     return open_credentials(program, problem) && open_shared(program, problem) &&
            open_workers(program, problem) && open_metrics(program, problem) && open_status(program, problem) &&
            start_workers(program, problem);

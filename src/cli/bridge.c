@@ -60,17 +60,30 @@ static bool path_beside(const char *other, const char *instance, char path[CONTR
                              instance) <= CONTROL_PATH_MAX_BYTES;
 }
 
+/* Several ways may lead to one socket: a bridge that does not answer is waited for once. */
+static bool was_asked(char asked[][CONTROL_PATH_MAX_BYTES + 1], size_t count, const char *path)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(asked[i], path) == 0)
+            return true;
+    return false;
+}
+
 control_response *bridge_ask(const struct cli *cli, const cfgs_reader_info *info)
 {
-    char own[CONTROL_PATH_MAX_BYTES + 1], path[CONTROL_PATH_MAX_BYTES + 1];
+    char own[CONTROL_PATH_MAX_BYTES + 1];
     struct problem problem;
     if (cli->bridge)
         return ask_at(cli, cli->bridge);
     const char *const beside[] = {info->control_path, control_path_default(cli->instance, own, &problem) ? own : "",
                                   "/run/configstream/", "/run/configstream-bridge/"};
+    char paths[sizeof beside / sizeof *beside][CONTROL_PATH_MAX_BYTES + 1];
+    size_t count = 0;
     for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
-        if (!path_beside(beside[i], cli->instance, path) || !is_there(path))
+        char *path = paths[count];
+        if (!path_beside(beside[i], cli->instance, path) || was_asked(paths, count, path) || !is_there(path))
             continue;
+        count++;
         control_response *answer = ask_at(cli, path);
         if (answer)
             return answer;

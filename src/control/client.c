@@ -22,6 +22,11 @@ static int patience_for(const control_request *request)
     return is_status(request) ? CONTROL_STATUS_SECONDS : CONTROL_ANSWER_SECONDS;
 }
 
+static int connect_patience_for(const control_request *request)
+{
+    return is_status(request) ? CONTROL_STATUS_SECONDS : CONTROL_CONNECT_SECONDS;
+}
+
 static enum control_call_result lost(const char *path, const control_request *request, struct problem *problem)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -102,11 +107,11 @@ static enum control_call_result read_response(int fd, const char *path, const co
     return result;
 }
 
-static enum control_call_result unreachable(const char *path, struct problem *problem)
+static enum control_call_result unreachable(const char *path, const control_request *request, struct problem *problem)
 {
     if (errno == EAGAIN) {
         problem_set(problem, "%s: no answer in time: the daemon took no connection for %d seconds; nothing was sent", path,
-                    CONTROL_CONNECT_SECONDS);
+                    connect_patience_for(request));
         return CONTROL_SLOW;
     }
     enum control_call_result result = errno == ECONNREFUSED || errno == ENOENT ? CONTROL_UNREACHABLE : CONTROL_BROKEN;
@@ -135,9 +140,9 @@ enum control_call_result control_call(const char *path, uid_t trusted, const con
         free(frame.data);
         return result;
     }
-    int fd = control_connect(path);
+    int fd = control_connect(path, connect_patience_for(request));
     if (fd < 0) {
-        result = unreachable(path, problem);
+        result = unreachable(path, request, problem);
     } else if (!is_trusted(fd, trusted)) {
         problem_set(problem, "%s: is served by a user we do not trust; see --producer-user", path);
         result = CONTROL_UNTRUSTED;

@@ -29,9 +29,9 @@ static bool set_address(struct sockaddr_un *address, const char *path)
 
 /* A wait for a place in the backlog that has a time-out is broken off by a stop and its end, too; it goes on for the rest of
  * its time, or is at least tried once more. */
-static bool connect_in_time(int fd, const struct sockaddr_un *address)
+static bool connect_in_time(int fd, const struct sockaddr_un *address, int seconds)
 {
-    const int64_t until_ms = now_ms() + 1000 * CONTROL_CONNECT_SECONDS;
+    const int64_t until_ms = now_ms() + 1000 * (int64_t)seconds;
     int result;
     do {
         const int64_t left_ms = until_ms - now_ms(), wait_ms = left_ms > 0 ? left_ms : 1;
@@ -43,7 +43,7 @@ static bool connect_in_time(int fd, const struct sockaddr_un *address)
     return result == 0;
 }
 
-int control_connect(const char *path)
+int control_connect(const char *path, int seconds)
 {
     struct sockaddr_un address;
     if (!set_address(&address, path)) {
@@ -51,7 +51,7 @@ int control_connect(const char *path)
         return -1;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect_in_time(fd, &address))
+    if (fd < 0 || connect_in_time(fd, &address, seconds))
         return fd;
     int error = errno;
     close(fd);
@@ -83,7 +83,7 @@ static bool clear_path(const char *path, struct problem *problem)
         return errno == ENOENT || problem_set(problem, "%s: cannot look at it: %s", path, strerror(errno));
     if (!control_listen_check(path, problem))
         return false;
-    int fd = control_connect(path);
+    int fd = control_connect(path, CONTROL_CONNECT_SECONDS);
     if (fd >= 0)
         close(fd);
     if (fd >= 0 || errno == EAGAIN) /* a full backlog is somebody's too */

@@ -15,13 +15,13 @@ int control_listen(const char *path, bool set_group, gid_t group, struct problem
  */
 bool control_listen_check(const char *path, struct problem *problem);
 
-/** Longest a connecting process waits for a place in the backlog. */
+/** Longest a connecting process waits for a place in the backlog, unless it has less time. */
 enum { CONTROL_CONNECT_SECONDS = 5 };
 
 /**
  * Connect, close-on-exec and blocking; -1 with errno set: ENAMETOOLONG for a path beyond the limit, EAGAIN when whoever
- * listens took nobody in time.
+ * listens took nobody in so many seconds.
  */
-int control_connect(const char *path);
+int control_connect(const char *path, int seconds);
 
 #endif

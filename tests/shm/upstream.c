@@ -304,6 +304,20 @@ Test(upstream, with_its_first_commit_a_republisher_takes_what_a_dead_producer_le
     }
 }
 
+/* Of a library to come, say. */
+Test(upstream, a_mark_that_is_not_known_means_another_hosts_settings)
+{
+    const char *instance = new_instance();
+    cfgs_publisher *p = relay_of(instance, "core:5001");
+    snapshot(p, 10, "a", 1, NULL, 0);
+    p->info.relayed = INFO_RELAYED_LATER + 1;
+    info_store(p->file.header, &p->info);
+    cfgs_publisher_abandon(p);
+    p = publish(instance);
+    cr_assert_eq(cfgs_publisher_started(p), CFGS_START_RELAYED);
+    cfgs_publisher_close(p, true);
+}
+
 Test(upstream, a_child_leaves_it_alone)
 {
     cfgs_publisher *p = publish_in_memory(64);

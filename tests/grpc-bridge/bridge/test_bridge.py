@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 import grpc
 
@@ -431,6 +432,30 @@ class Status(BridgeCase):
         result = self.cli("status", "--json")
         self.assertIn('"bridge":null', result.stdout)
         self.assertRegex(result.stderr, r"the bridge's status: .*bridge.sock: no answer in time \(\d seconds\)\n$")
+
+    def test_it_is_asked_once_where_several_ways_lead_to_one_socket(self):
+        """Beside the daemon's socket, say, and where sockets are by default."""
+        folder = "/run/configstream" if os.geteuid() == 0 else os.path.join(self.folder, "configstream")
+        os.makedirs(folder, exist_ok=True)
+        self.socket, self.status_socket = (os.path.join(folder, self.instance + end) for end in (".sock", ".bridge.sock"))
+        with mock.patch.dict(os.environ, XDG_RUNTIME_DIR=self.folder):
+            self.start()
+            self.start_bridge()
+            self.bridge.send_signal(signal.SIGSTOP)
+            said = self.cli("status", "--json").stderr
+        self.bridge.send_signal(signal.SIGCONT)
+        self.end_bridge()
+        self.end()
+        self.assertEqual(said.count("no answer in time"), 1, said)
+
+    def test_one_with_no_place_for_another_question_is_not_waited_for_longer(self):
+        self.start()
+        with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as first:
+            full.bind(self.status_socket)
+            full.listen(0)
+            first.connect(self.status_socket)
+            said = self.cli("status", "--json").stderr
+        self.assertIn("took no connection for 3 seconds", said)
 
     def test_a_bridge_elsewhere_is_found_by_its_socket(self):
         self.start()

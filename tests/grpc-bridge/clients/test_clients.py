@@ -1,7 +1,6 @@
 # test_clients.py: what a remote agent sees of the bridge, scenario by scenario; harness.py has the world it happens in.
 # SPDX-License-Identifier: Apache-2.0
 import os
-import signal
 import socket
 import unittest
 

@@ -72,15 +72,6 @@ void client_open(struct client *client, uint16_t port)
     client_frame(client, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
 }
 
-void client_open_window(struct client *client, uint16_t port, uint32_t window)
-{
-    const uint8_t setting[] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint8_t)(window >> 24), (uint8_t)(window >> 16),
-                               (uint8_t)(window >> 8), (uint8_t)window};
-    client_connect(client, port);
-    client_write(client, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
-    client_frame(client, NGHTTP2_SETTINGS, 0, 0, setting, sizeof setting);
-}
-
 static nghttp2_nv as_nv(struct field field)
 {
     return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)field.name,

@@ -41,8 +41,6 @@ struct reply {
 void client_connect(struct client *client, uint16_t port);
 /** Connected, with preface and empty SETTINGS. */
 void client_open(struct client *client, uint16_t port);
-/** The same with a window for streams. */
-void client_open_window(struct client *client, uint16_t port, uint32_t window);
 void client_close(struct client *client);
 
 void client_write(struct client *client, const void *bytes, size_t length);
