@@ -25,7 +25,7 @@ int batch_stage(cfgs_batch *batch, const struct record_input *input)
 void batch_reset(cfgs_batch *batch)
 {
     batch->images.length = batch->changes.length = 0;
-    batch->open = batch->replace = batch->has_at = batch->snapshot = batch->always = false;
+    batch->open = batch->replace = batch->has_at = batch->snapshot = batch->always = batch->has_upstream = false;
     batch->at = 0;
 }
 

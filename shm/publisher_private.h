@@ -33,6 +33,8 @@ struct cfgs_batch {
     bool snapshot; /* somebody else's state: a new arena, rather than an ID with two meanings */
     bool always;   /* takes its IDs even for what changes nothing */
     uint64_t at;   /* if has_at: the ID of the whole batch */
+    bool has_upstream;          /* of the state that it makes: told with it, and not if it is refused */
+    struct arena_info upstream; /* if has_upstream */
 };
 
 static inline size_t batch_count(const cfgs_batch *batch)
@@ -177,6 +179,9 @@ void publisher_wake(cfgs_publisher *publisher);
 
 /* Write what is known of upstream into the header; before a new arena can be seen, and at each change. */
 void upstream_show(cfgs_publisher *publisher);
+
+/* Tell what a batch says of upstream: once nothing can refuse it any more, and before readers see anything of it. */
+void upstream_commit(cfgs_publisher *publisher, const cfgs_batch *batch);
 
 /* Is what is there a dead producer's own?  A republisher's mark says so, too. */
 void upstream_inherit(cfgs_publisher *publisher, bool inherits);

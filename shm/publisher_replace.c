@@ -46,6 +46,9 @@ static void take_arena(cfgs_publisher *to, const cfgs_publisher *from)
     to->settings = from->settings;
     to->live_bytes = from->live_bytes;
     to->loaded = from->loaded;
+    to->info = from->info;
+    to->contact_ns = from->contact_ns;
+    to->connected = from->connected;
     publisher_set_own(to);
 }
 

@@ -321,6 +321,7 @@ static int update(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *sum)
     int err = make_room(publisher, batch, sum);
     if (err != CFGS_OK)
         return err;
+    upstream_commit(publisher, batch);
     write_records(publisher, batch);
     write_slots(publisher, batch);
     update_cells(publisher, batch);
@@ -373,6 +374,7 @@ static int publish(cfgs_publisher *publisher, cfgs_batch *batch, struct sum *sum
 
     *changes = 0;
     if (!bulk && sum->changes == 0) {
+        upstream_commit(publisher, batch);
         publisher_own_runtime(publisher);
         return CFGS_OK;
     }
@@ -424,6 +426,7 @@ static int commit(cfgs_publisher *publisher, cfgs_batch *batch, uint64_t *change
     *changes = 0;
     if (batch->at < publisher->sequence || sum.changes > 0)
         return replace_with_snapshot(publisher, batch);
+    upstream_commit(publisher, batch);
     publisher_own_runtime(publisher);
     return CFGS_OK;
 }

@@ -247,6 +247,8 @@ int publisher_rebuild(cfgs_publisher *publisher, const struct rebuild *rebuild)
         err = mark_overridden(publisher, rebuild->load, &overridden);
     if (err != CFGS_OK)
         return err;
+    if (rebuild->load != NULL)
+        upstream_commit(publisher, rebuild->load);
     arena_populate(&publisher->file, filler.place.at + filler.place.size.bytes);
     uint64_t odd = rebuild_begin(filler.bank);
     write_place(&filler, rebuild);

@@ -64,9 +64,33 @@ void upstream_inherit(cfgs_publisher *publisher, bool inherits)
     info_store(publisher->file.header, &publisher->info);
 }
 
+static void tell(cfgs_publisher *publisher, const struct arena_info *info)
+{
+    if (memcmp(info, &publisher->info, sizeof *info) == 0)
+        return;
+    publisher->info = *info;
+    info_store(publisher->file.header, &publisher->info);
+    if (publisher->info.relayed == INFO_OWN) {
+        publisher->contact_ns = 0;
+        publisher->connected = false;
+        upstream_show(publisher);
+    }
+    publisher_wake(publisher); /* who passes it on looks at it between updates, too */
+}
+
+void upstream_commit(cfgs_publisher *publisher, const cfgs_batch *batch)
+{
+    if (!batch->has_upstream)
+        return;
+    struct arena_info info = batch->upstream;
+    if (info.relayed != INFO_OWN)
+        info.relayed = mark_of(publisher);
+    tell(publisher, &info);
+}
+
 int cfgs_publisher_set_upstream(cfgs_publisher *publisher, const cfgs_upstream *upstream)
 {
-    struct arena_info before = publisher->info;
+    struct arena_info info = publisher->info;
 
     if (fork_guard_forked(&publisher->guard))
         return CFGS_ERR_FORKED;
@@ -75,16 +99,13 @@ int cfgs_publisher_set_upstream(cfgs_publisher *publisher, const cfgs_upstream *
     int err = check(publisher, upstream);
     if (err != CFGS_OK)
         return err;
-    fill(&publisher->info, upstream, mark_of(publisher));
-    if (memcmp(&before, &publisher->info, sizeof before) == 0)
-        return CFGS_OK;
-    info_store(publisher->file.header, &publisher->info);
-    if (publisher->info.relayed == INFO_OWN) {
-        publisher->contact_ns = 0;
-        publisher->connected = false;
-        upstream_show(publisher);
+    fill(&info, upstream, mark_of(publisher));
+    if (publisher->batch.open) {
+        publisher->batch.has_upstream = true;
+        publisher->batch.upstream = info;
+    } else {
+        tell(publisher, &info);
     }
-    publisher_wake(publisher); /* who passes it on looks at it between updates, too */
     return CFGS_OK;
 }
 

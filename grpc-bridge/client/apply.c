@@ -44,7 +44,7 @@ int apply_begin(struct apply *apply, const char *address, const char *base, cons
     return apply->relay ? refuse_loop(apply, failure) : CFGS_OK;
 }
 
-/* Readers are told before they see anything of it. */
+/* Readers are told before they see anything of it; of a snapshot, once nothing refuses that any more. */
 static int tell_upstream(struct apply *apply, const char *origin, struct failure *failure)
 {
     if (apply->has_snapshot && strcmp(apply->origin, origin) == 0)

@@ -181,7 +181,11 @@ typedef struct cfgs_upstream {
     uint64_t wire_base;  /**< what was added to IDs on the wire to make them ours */
 } cfgs_upstream;
 
-/** Tell readers where the configuration comes from.  CFGS_OK, CFGS_ERR_INVALID, CFGS_ERR_FORKED.  The publisher's thread. */
+/**
+ * Tell readers where the configuration comes from; with a batch open, with its commit, before they see anything of it, and
+ * not if it is refused or aborted.  CFGS_OK, CFGS_ERR_INVALID, CFGS_ERR_FORKED, CFGS_ERR_LOCKED (see
+ * cfgs_publisher_keep_names()).  The publisher's thread.
+ */
 CFGS_API CFGS_NODISCARD int cfgs_publisher_set_upstream(cfgs_publisher *publisher, const cfgs_upstream *upstream);
 
 /** Tell readers that upstream was heard of just now (if connected), or is not connected.  Cost: two stores and a clock. */

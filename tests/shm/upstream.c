@@ -112,6 +112,57 @@ Test(upstream, the_version_of_origin_and_path_changes_with_them)
     cfgs_publisher_close(p, false);
 }
 
+/* In place, as a new arena, as it was, and by an update: told with the state, and only where there is one. */
+Test(upstream, of_a_batch_is_told_with_its_commit)
+{
+    enum { ROOM = 1 << 20, VALUES = 20 };
+    static char text[ROOM / 10];
+    cfgs_publisher *p = publish_with(NULL, (cfgs_publisher_options){.in_memory = true, .ring_slots = 64, .max_size = ROOM});
+    cfgs_reader *r = reader_of(p);
+    cfgs_upstream upstream = through(1);
+    cfgs_batch *batch;
+
+    snapshot(p, 10, "a", 1, NULL, 0);
+    memset(text, 'x', sizeof text);
+    for (uint64_t at = 11; at > 9; at--) { /* in place, and a new arena */
+        ok(cfgs_batch_begin(p, &batch));
+        cfgs_batch_snapshot(batch, at);
+        for (int i = 0; i < VALUES; i++) {
+            char key[8];
+            snprintf(key, sizeof key, "k%d", i);
+            cfgs_setting setting = setting_of(key, cfgs_value_string(text, sizeof text), CFGS_SOURCE_FILE);
+            ok(cfgs_batch_set(batch, &setting, CFGS_SOURCE_NONE));
+        }
+        ok(cfgs_publisher_set_upstream(p, &upstream));
+        cr_assert_eq(cfgs_batch_commit(batch, NULL), CFGS_ERR_NO_SPACE);
+        cr_assert_not(status_of(r).upstream.relayed, "refused");
+    }
+    ok(cfgs_batch_begin(p, &batch));
+    ok(cfgs_publisher_set_upstream(p, &upstream));
+    cfgs_batch_abort(batch);
+    ok(cfgs_batch_begin(p, &batch));
+    ok(cfgs_batch_commit(batch, NULL));
+    cr_assert_not(status_of(r).upstream.relayed, "aborted");
+    static const uint64_t ids[] = {11, 3, 3};
+    for (unsigned i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        upstream.wire_base = 100 + i;
+        ok(cfgs_batch_begin(p, &batch));
+        cfgs_batch_snapshot(batch, ids[i]);
+        ok(cfgs_publisher_set_upstream(p, &upstream));
+        cr_assert_neq(status_of(r).upstream.wire_base, upstream.wire_base, "not before");
+        ok(cfgs_batch_commit(batch, NULL));
+        look(r); /* at the arena that is there now */
+        cr_assert(status_of(r).upstream.relayed && status_of(r).upstream.wire_base == upstream.wire_base, "%u", i);
+    }
+    cfgs_publisher_touch_upstream(p, true);
+    ok(cfgs_batch_begin(p, &batch));
+    ok(cfgs_publisher_set_upstream(p, &(cfgs_upstream){0}));
+    ok(cfgs_batch_commit(batch, NULL));
+    cr_assert(!status_of(r).upstream.relayed && !status_of(r).upstream.connected);
+    cfgs_reader_close(r);
+    cfgs_publisher_close(p, false);
+}
+
 /* A program that passes the stream on waits for the descriptor alone. */
 Test(upstream, a_change_of_upstream_makes_the_descriptor_readable)
 {
