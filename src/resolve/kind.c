@@ -84,7 +84,7 @@ static const struct ending {
     {"token", false},      {"credential", false},  {"authkey", false},    {"privkey", false},    {"pass", true},
     {"secret", true},      {"app_key", true},      {"appkey", true},      {"application_key", true},
     {"private_key", true}, {"access_key", true},   {"secret_key", true},  {"auth_key", true},    {"priv_key", true},
-    {"community_string", true},
+    {"community_string", true}, {"additional_endpoints", true}, /* an agent's: addresses with their API keys */
 };
 
 static bool word_ends(const char *text, size_t length, const struct ending *ending)

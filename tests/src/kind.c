@@ -24,6 +24,7 @@ Test(kind, credentials_are_known_by_their_last_segment)
 {
     cr_assert(secret("api_key") && secret("app_key") && secret("proxy.password") && secret("cluster_agent.auth_token"));
     cr_assert(secret("a.b.api_keys") && secret("x.secret") && secret("tokens"));
+    cr_assert(secret("additional_endpoints") && secret("apm_config.profiling_additional_endpoints"));
 }
 
 Test(kind, some_words_need_no_boundary)
