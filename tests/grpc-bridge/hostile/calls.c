@@ -169,9 +169,9 @@ Test(calls, a_socket_that_is_not_read_holds_up_nobody_and_is_ended)
     struct subscriber *deaf = another(&(struct peer_options){.set_window = true, .window = INT32_MAX}, "deaf");
     EVENTUALLY(subscriber_began(deaf));
     peer_deafen(deaf->peer, true);
-    publish_big(150);
+    /* However much of it is left out for a snapshot, in the end the socket is full. */
+    EVENTUALLY((publish_big(50), bridge_metric(&scene.bridge, "configstream_stalled_streams") >= 1));
     neighbour_is_served();
-    counts("stalled_streams", 1);
     subscriber_free(deaf);
     scene_end();
 }

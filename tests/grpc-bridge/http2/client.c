@@ -13,16 +13,26 @@
 
 enum { IN_BYTES = 1 << 16, HEAD_BYTES = 9, PATIENCE_MS = 20000 };
 
-void client_connect(struct client *client, uint16_t port)
+void client_prepare(struct client *client)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     *client = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .in = malloc(IN_BYTES)};
     nghttp2_hd_deflate_new(&client->deflater, 4096);
     nghttp2_hd_inflate_new(&client->inflater);
     const int on = 1;
     setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+void client_reach(struct client *client, uint16_t port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     cr_assert_eq(connect(client->fd, (struct sockaddr *)&address, sizeof address), 0);
+}
+
+void client_connect(struct client *client, uint16_t port)
+{
+    client_prepare(client);
+    client_reach(client, port);
 }
 
 void client_close(struct client *client)
@@ -65,11 +75,16 @@ void client_window(struct client *client, int32_t stream, uint32_t bytes)
     client_frame(client, NGHTTP2_WINDOW_UPDATE, 0, stream, &payload, sizeof payload);
 }
 
+void client_greet(struct client *client)
+{
+    client_write(client, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
+    client_frame(client, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
+}
+
 void client_open(struct client *client, uint16_t port)
 {
     client_connect(client, port);
-    client_write(client, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
-    client_frame(client, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
+    client_greet(client);
 }
 
 static nghttp2_nv as_nv(struct field field)

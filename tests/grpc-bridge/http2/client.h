@@ -37,9 +37,14 @@ struct reply {
     size_t data_length;
 };
 
-/** Connected; nothing is sent yet. */
+/** A socket of its own, for which there may be no descriptor later. */
+void client_prepare(struct client *client);
+void client_reach(struct client *client, uint16_t port);
+/** Preface and empty SETTINGS. */
+void client_greet(struct client *client);
+/** Both: connected; nothing is sent yet. */
 void client_connect(struct client *client, uint16_t port);
-/** Connected, with preface and empty SETTINGS. */
+/** Connected, and greeted. */
 void client_open(struct client *client, uint16_t port);
 void client_close(struct client *client);
 
