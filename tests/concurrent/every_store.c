@@ -9,6 +9,7 @@
  * that `current` names.  Then a second producer recovers, and dies before some store of that; then a third goes on.
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "deaths.h"
 #include "shm/layout.h"
 #include "support.h"
 #include <errno.h>
@@ -16,32 +17,9 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- the hook ---------------------------------------------------------------------------------------------------- */
-
-/* Of the thread that is to die; the library's helper threads store too, and are not counted. */
-static _Thread_local bool armed;
-static _Thread_local uint64_t stores, die_before;
-
-void cfgs_store_hook(void)
-{
-    if (!armed)
-        return;
-    if (++stores == die_before) {
-        kill(getpid(), SIGKILL);
-        for (;;)
-            pause();
-    }
-}
-
-static void arm(uint64_t die_before_store)
-{
-    stores = 0;
-    die_before = die_before_store;
-    armed = true;
-}
+enum { STORES, WANTED, RECOVERY_STORES, SETUP_ID, NAMED }; /* control->word[] */
 
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
@@ -170,7 +148,7 @@ static void new_arena(struct producer *producer)
 
     cfgs_publisher_close(producer->publisher, false);
     other.ring_slots = 64;
-    arm(die_before);
+    death_arm(death_word(WANTED));
     REQUIRE(producer_options_open(&other, instance, &publisher, &detail) == CFGS_OK, "replacing: %s", detail.message);
 }
 
@@ -198,8 +176,6 @@ static const struct operation {
 };
 
 /* ---- children ---------------------------------------------------------------------------------------------------- */
-
-enum { STORES, WANTED, RECOVERY_STORES, SETUP_ID, NAMED }; /* control->word[] */
 
 struct victim {
     const struct operation *operation;
@@ -231,7 +207,7 @@ static void victim_main(void *argument)
     char byte = 0;
 
     if (operation->unloaded)
-        arm(control->word[WANTED]);
+        death_arm(death_word(WANTED));
     producer = producer_open(&workload, instance, 1);
     if (!operation->unloaded) {
         setup(operation, producer);
@@ -239,19 +215,19 @@ static void victim_main(void *argument)
             REQUIRE(write(victim->ready[1], &byte, 1) == 1 && read(victim->go[0], &byte, 1) == 1, "pipe");
             make_history(producer);
         }
-        atomic_store(&control->word[SETUP_ID], cfgs_publisher_sequence(producer->publisher));
+        death_set_word(SETUP_ID, cfgs_publisher_sequence(producer->publisher));
         REQUIRE(write(victim->ready[1], &byte, 1) == 1 && read(victim->go[0], &byte, 1) == 1, "pipe");
     }
     cfgs_reader_info before = arena_info();
     if (!operation->unloaded)
-        arm(control->word[WANTED]);
+        death_arm(death_word(WANTED));
     operation->run(producer);
-    armed = false;
+    uint64_t stores = death_disarm();
     cfgs_reader_info after = arena_info();
     REQUIRE(operation->rebuilds == (after.counters.rebuilds > before.counters.rebuilds) || operation->unloaded,
             "%s: %s rebuild", operation->name, operation->rebuilds ? "no" : "an unwanted");
     REQUIRE(!operation->grows || after.size_bytes > before.size_bytes, "%s: the arena did not grow", operation->name);
-    atomic_store(&control->word[STORES], stores);
+    death_set_word(STORES, stores);
     kill(getpid(), SIGKILL); /* without closing: death after the last store */
 }
 
@@ -261,10 +237,9 @@ static void recover_main(void *argument)
     (void)argument;
     struct producer *producer;
 
-    arm(control->word[WANTED]);
+    death_arm(death_word(WANTED));
     producer = producer_open(&workload, instance, 2);
-    armed = false;
-    atomic_store(&control->word[RECOVERY_STORES], stores);
+    death_set_word(RECOVERY_STORES, death_disarm());
     atomic_store(&control->acknowledged, cfgs_publisher_sequence(producer->publisher));
     kill(getpid(), SIGKILL);
 }
@@ -280,16 +255,6 @@ static void heir_main(void *argument)
     set_one(producer);
     set_two(producer);
     producer_free(producer, false);
-}
-
-static void reap(pid_t pid)
-{
-    int status;
-
-    REQUIRE(waitpid(pid, &status, 0) == pid, "waitpid");
-    child_forget(pid);
-    REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "a producer that should have been killed ended with %#x",
-            (unsigned)status);
 }
 
 /* ---- checking ---------------------------------------------------------------------------------------------------- */
@@ -403,9 +368,9 @@ static pid_t victim_until_ready(struct victim *victim, struct watch *watch, uint
     char byte = 0;
 
     REQUIRE(pipe(victim->ready) == 0 && pipe(victim->go) == 0, "pipe: %s", strerror(errno));
-    atomic_store(&control->word[WANTED], die_at);
+    death_set_word(WANTED, die_at);
     atomic_store(&control->intent, 0);
-    atomic_store(&control->word[SETUP_ID], 0);
+    death_set_word(SETUP_ID, 0);
     memset(control->oracle, 0, 4096 * sizeof *control->oracle);
     memset(watch, 0, sizeof *watch);
     if (victim->operation->unloaded)
@@ -439,15 +404,15 @@ static void one_death(const struct operation *operation, uint64_t die_at, uint64
     struct victim victim = {.operation = operation};
     struct watch watch;
 
-    reap(victim_until_ready(&victim, &watch, die_at));
+    death_reap(victim_until_ready(&victim, &watch, die_at));
     watch.moves = operation->moves;
-    uint64_t low = atomic_load(&control->word[SETUP_ID]), high = atomic_load(&control->intent);
+    uint64_t low = death_word(SETUP_ID), high = atomic_load(&control->intent);
     uint64_t found = check_state(&watch, low, high);
     if (die_at == 0)
         REQUIRE(found == high, "ID %" PRIu64 " was acknowledged and is lost", high);
     for (unsigned twice = 0; twice < 2; twice++) {
-        atomic_store(&control->word[WANTED], twice == 0 ? recovery_at : recovery_at / 2 + 1);
-        reap(child_start(recover_main, NULL));
+        death_set_word(WANTED, twice == 0 ? recovery_at : recovery_at / 2 + 1);
+        death_reap(child_start(recover_main, NULL));
         uint64_t now = check_state(&watch, found, found);
         REQUIRE(now == found, "recovery led from ID %" PRIu64 " to %" PRIu64, found, now);
     }
@@ -466,13 +431,13 @@ static uint64_t count_stores(const struct operation *operation, uint64_t *recove
     struct victim victim = {.operation = operation};
     struct watch watch;
 
-    reap(victim_until_ready(&victim, &watch, 0));
-    atomic_store(&control->word[WANTED], 0);
-    reap(child_start(recover_main, NULL));
-    *recovery = atomic_load(&control->word[RECOVERY_STORES]);
+    death_reap(victim_until_ready(&victim, &watch, 0));
+    death_set_word(WANTED, 0);
+    death_reap(child_start(recover_main, NULL));
+    *recovery = death_word(RECOVERY_STORES);
     watch_end(&watch);
     destroy();
-    return atomic_load(&control->word[STORES]);
+    return death_word(STORES);
 }
 
 int main(int argc, char **argv)

@@ -6,12 +6,11 @@
  * state or the new one, whole, and never nothing; both find the same; the next republisher goes on from that, and its
  * own restart reaches all of them.  SPDX-License-Identifier: Apache-2.0
  */
-#include "shm/words.h"
+#include "deaths.h"
 #include "support.h"
 #include <configstream/encoded.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { KEYS_HERE = 8, OLD_ID = 100, NEW_ID = 50 };
@@ -19,17 +18,6 @@ enum { OLD = 1, NEW = 2, HEIRS = 3 };     /* what all keys hold */
 enum { WANTED, STORES, FOUND_ID };        /* control->word[] */
 
 static char instance[64];
-static _Thread_local bool armed;
-static _Thread_local uint64_t stores, die_before;
-
-void cfgs_store_hook(void)
-{
-    if (armed && ++stores == die_before) {
-        kill(getpid(), SIGKILL);
-        for (;;)
-            pause();
-    }
-}
 
 /* ---- republishers ------------------------------------------------------------------------------------------------ */
 
@@ -67,11 +55,9 @@ static void victim_main(void *pipes)
 
     load(publisher, OLD_ID, OLD);
     REQUIRE(write(pipe_ends[1], &byte, 1) == 1 && read(pipe_ends[0], &byte, 1) == 1, "pipe");
-    die_before = atomic_load(&control->word[WANTED]);
-    armed = true;
+    death_arm(death_word(WANTED));
     load(publisher, NEW_ID, NEW);
-    armed = false;
-    atomic_store(&control->word[STORES], stores);
+    death_set_word(STORES, death_disarm());
     kill(getpid(), SIGKILL);
 }
 
@@ -80,7 +66,7 @@ static void heir_main(void *argument)
     (void)argument;
     cfgs_publisher *publisher = republisher_open();
 
-    REQUIRE(cfgs_publisher_sequence(publisher) == atomic_load(&control->word[FOUND_ID]), "the heir begins elsewhere");
+    REQUIRE(cfgs_publisher_sequence(publisher) == death_word(FOUND_ID), "the heir begins elsewhere");
     load(publisher, NEW_ID, HEIRS);
     cfgs_publisher_close(publisher, false);
 }
@@ -145,15 +131,6 @@ static int agree(cfgs_reader *before, uint64_t *sequence)
 
 /* ---- one death --------------------------------------------------------------------------------------------------- */
 
-static void reap(pid_t pid)
-{
-    int status;
-
-    REQUIRE(waitpid(pid, &status, 0) == pid, "waitpid");
-    child_forget(pid);
-    REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "a victim ended with %#x", (unsigned)status);
-}
-
 /* Returns what was found after it: OLD or NEW. */
 static int one_death(uint64_t die_at)
 {
@@ -162,21 +139,21 @@ static int one_death(uint64_t die_at)
     uint64_t sequence;
 
     REQUIRE(pipe(ready) == 0 && pipe(go) == 0, "pipe");
-    atomic_store(&control->word[WANTED], die_at);
+    death_set_word(WANTED, die_at);
     pid_t victim = child_start(victim_main, (int[]){go[0], ready[1]});
     close(ready[1]);
     REQUIRE(read(ready[0], &byte, 1) == 1, "the victim failed in its setup");
     cfgs_reader *reader = reader_open(instance);
     follow_to(reader, OLD_ID);
     REQUIRE(write(go[1], &byte, 1) == 1, "pipe");
-    reap(victim);
+    death_reap(victim);
     close(ready[0]), close(go[0]), close(go[1]);
     int found = agree(reader, &sequence);
     REQUIRE((found == OLD && sequence == OLD_ID) || (found == NEW && sequence == NEW_ID), "state %d at %" PRIu64, found,
             sequence);
     REQUIRE(die_at != 0 || found == NEW, "a restart that returned is lost");
     follow_to(reader, sequence);
-    atomic_store(&control->word[FOUND_ID], sequence);
+    death_set_word(FOUND_ID, sequence);
     child_start(heir_main, NULL);
     children_wait();
     REQUIRE(agree(reader, &sequence) == HEIRS && sequence == NEW_ID, "the heir's restart is lost");
@@ -193,7 +170,7 @@ int main(void)
     test_begin(instance);
     control_new();
     one_death(0);
-    uint64_t count = atomic_load(&control->word[STORES]);
+    uint64_t count = death_word(STORES);
     for (uint64_t store = 1; store <= count; store++)
         deaths[one_death(store)]++;
     REQUIRE(deaths[OLD] > 0 && deaths[NEW] > 0, "no death on one side of the rename");

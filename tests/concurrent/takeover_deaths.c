@@ -5,12 +5,11 @@
  * Built with the library's store hook, as every_store.c.  Until that commit the settings are the dead producer's own, and
  * the next one is told so; what the republisher committed never seems to be.  SPDX-License-Identifier: Apache-2.0
  */
-#include "shm/words.h"
+#include "deaths.h"
 #include "support.h"
 #include <configstream/encoded.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { OWN_ID = 100, LOWER_ID = 50, HIGHER_ID = 200 };
@@ -18,17 +17,6 @@ enum { OWN = 1, RECEIVED = 2 };                 /* what the key holds */
 enum { WANTED, ID, STORES, STORES_AT_COMMIT };  /* control->word[] */
 
 static char instance[64];
-static _Thread_local bool armed;
-static _Thread_local uint64_t stores, die_before;
-
-void cfgs_store_hook(void)
-{
-    if (armed && ++stores == die_before) {
-        kill(getpid(), SIGKILL);
-        for (;;)
-            pause();
-    }
-}
 
 static cfgs_publisher *next_open(void)
 {
@@ -61,14 +49,12 @@ static void victim_main(void *argument)
 
     load(publisher, OWN_ID, OWN);
     cfgs_publisher_abandon(publisher);
-    die_before = atomic_load(&control->word[WANTED]);
-    armed = true;
+    death_arm(death_word(WANTED));
     publisher = next_open();
     REQUIRE(cfgs_publisher_set_upstream(publisher, &upstream) == CFGS_OK, "upstream");
-    atomic_store(&control->word[STORES_AT_COMMIT], stores);
-    load(publisher, atomic_load(&control->word[ID]), RECEIVED);
-    armed = false;
-    atomic_store(&control->word[STORES], stores);
+    death_set_word(STORES_AT_COMMIT, death_stores());
+    load(publisher, death_word(ID), RECEIVED);
+    death_set_word(STORES, death_disarm());
     kill(getpid(), SIGKILL);
 }
 
@@ -86,18 +72,13 @@ static int what_is_there(void)
 /* Returns whether the next producer was told that the settings are a dead one's own. */
 static bool one_death(uint64_t die_at)
 {
-    int status;
-
-    atomic_store(&control->word[WANTED], die_at);
-    pid_t victim = child_start(victim_main, NULL);
-    REQUIRE(waitpid(victim, &status, 0) == victim, "waitpid");
-    child_forget(victim);
-    REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "a victim ended with %#x", (unsigned)status);
+    death_set_word(WANTED, die_at);
+    death_reap(child_start(victim_main, NULL));
     cfgs_publisher *heir = next_open();
     bool own = cfgs_publisher_started(heir) == CFGS_START_CRASHED;
     int found = what_is_there();
     REQUIRE(!own || found == OWN, "store %" PRIu64 ": what was received seems to be the dead producer's own", die_at);
-    REQUIRE(own || found == RECEIVED || die_at > atomic_load(&control->word[STORES_AT_COMMIT]),
+    REQUIRE(own || found == RECEIVED || die_at > death_word(STORES_AT_COMMIT),
             "store %" PRIu64 ": the dead producer's settings are lost before there are others", die_at);
     REQUIRE(die_at != 0 || found == RECEIVED, "a commit that returned is lost");
     cfgs_publisher_close(heir, true);
@@ -108,11 +89,11 @@ static void all_deaths(const char *what, uint64_t id)
 {
     uint64_t own = 0;
 
-    atomic_store(&control->word[ID], id);
+    death_set_word(ID, id);
     REQUIRE(!one_death(0), "what was received seems to be the dead producer's own");
-    uint64_t count = atomic_load(&control->word[STORES]), at_commit = atomic_load(&control->word[STORES_AT_COMMIT]);
+    uint64_t count = death_word(STORES), at_commit = death_word(STORES_AT_COMMIT);
     for (uint64_t store = 1; store <= count; store++) {
-        atomic_store(&control->word[STORES_AT_COMMIT], at_commit);
+        death_set_word(STORES_AT_COMMIT, at_commit);
         own += one_death(store);
     }
     REQUIRE(own >= at_commit && own < count, "%" PRIu64 " of %" PRIu64 " deaths left the producer's own", own, count);
