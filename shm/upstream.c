@@ -26,7 +26,7 @@ static uint64_t mark_of(const cfgs_publisher *publisher)
     return publisher->inherits ? INFO_RELAYED_LATER : INFO_RELAYED;
 }
 
-static void fill(struct arena_info *info, const cfgs_upstream *upstream, uint64_t mark)
+static void fill(struct arena_info *info, const cfgs_upstream *upstream)
 {
     struct arena_info fresh = {0};
 
@@ -42,7 +42,7 @@ static void fill(struct arena_info *info, const cfgs_upstream *upstream, uint64_
     fresh.relay_wire_base = upstream->wire_base;
     bool relayed = upstream->origin != NULL || upstream->address != NULL || upstream->path_length > 0 ||
                    upstream->wire_base != 0;
-    fresh.relayed = relayed ? mark : INFO_OWN;
+    fresh.relayed = relayed ? INFO_RELAYED : INFO_OWN;
     *info = fresh;
 }
 
@@ -64,11 +64,13 @@ void upstream_inherit(cfgs_publisher *publisher, bool inherits)
     info_store(publisher->file.header, &publisher->info);
 }
 
-static void tell(cfgs_publisher *publisher, const struct arena_info *info)
+static void tell(cfgs_publisher *publisher, struct arena_info info)
 {
-    if (memcmp(info, &publisher->info, sizeof *info) == 0)
+    if (info.relayed != INFO_OWN)
+        info.relayed = mark_of(publisher);
+    if (memcmp(&info, &publisher->info, sizeof info) == 0)
         return;
-    publisher->info = *info;
+    publisher->info = info;
     info_store(publisher->file.header, &publisher->info);
     if (publisher->info.relayed == INFO_OWN) {
         publisher->contact_ns = 0;
@@ -80,12 +82,8 @@ static void tell(cfgs_publisher *publisher, const struct arena_info *info)
 
 void upstream_commit(cfgs_publisher *publisher, const cfgs_batch *batch)
 {
-    if (!batch->has_upstream)
-        return;
-    struct arena_info info = batch->upstream;
-    if (info.relayed != INFO_OWN)
-        info.relayed = mark_of(publisher);
-    tell(publisher, &info);
+    if (batch->has_upstream)
+        tell(publisher, batch->upstream);
 }
 
 int cfgs_publisher_set_upstream(cfgs_publisher *publisher, const cfgs_upstream *upstream)
@@ -99,12 +97,12 @@ int cfgs_publisher_set_upstream(cfgs_publisher *publisher, const cfgs_upstream *
     int err = check(publisher, upstream);
     if (err != CFGS_OK)
         return err;
-    fill(&info, upstream, mark_of(publisher));
+    fill(&info, upstream);
     if (publisher->batch.open) {
         publisher->batch.has_upstream = true;
         publisher->batch.upstream = info;
     } else {
-        tell(publisher, &info);
+        tell(publisher, info);
     }
     return CFGS_OK;
 }
