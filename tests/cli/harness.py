@@ -1,5 +1,6 @@
 # harness.py: a daemon of one's own, the CLI against it, and conditions instead of sleeps.
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import itertools
 import json
 import os
@@ -8,6 +9,7 @@ import resource
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -48,6 +50,16 @@ logs_config:
 """
 
 numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def full_socket(path):
+    """Somebody listens there, and has no place for another connection."""
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as first:
+        server.bind(path)
+        server.listen(0)
+        first.connect(path)
+        yield server
 
 
 def eventually(what, condition):

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import CLI, DAEMON, PATIENCE, Case, DEFAULTS, MAIN, eventually
+from harness import CLI, DAEMON, PATIENCE, Case, DEFAULTS, MAIN, eventually, full_socket
 
 
 class Basics(Case):
@@ -686,10 +686,7 @@ class Control(Case):
 
     def test_a_full_backlog_is_no_stale_socket(self):
         self.end()
-        with socket.socket(socket.AF_UNIX) as other, socket.socket(socket.AF_UNIX) as waiting:
-            other.bind(self.socket)
-            other.listen(0)
-            waiting.connect(self.socket)
+        with full_socket(self.socket):
             self.assertIn("another process serves", self.start_failing().stderr)
             self.assertTrue(os.path.exists(self.socket))
 
@@ -993,11 +990,8 @@ class Terminals(Case):
 
     def test_a_change_that_waits_for_a_place_goes_on_after_it_was_stopped(self):
         path = os.path.join(self.folder, "full")
-        with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as first:
-            full.bind(path)
-            full.listen(0)
+        with full_socket(path) as full:
             full.settimeout(PATIENCE)
-            first.connect(path)
             change = self.terminal([CLI, "--instance", self.instance, "--control", path, "set", "site", "x"])
             change.until("waiting for the daemon")
             for number in (signal.SIGSTOP, signal.SIGCONT):

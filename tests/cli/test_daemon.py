@@ -16,7 +16,7 @@ import time
 import unittest
 from unittest import mock
 
-from harness import CLI, PATIENCE, Case, DEFAULTS, MAIN, eventually
+from harness import CLI, PATIENCE, Case, DEFAULTS, MAIN, eventually, full_socket
 
 STRANGER = 65534
 BY_LOOKING = "seen by looking once a second"
@@ -696,10 +696,7 @@ class Start(Watching):
     def test_a_daemon_that_takes_nobody_in_time_is_7(self):
         self.start()
         other = os.path.join(self.folder, "other")
-        with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as waiting:
-            server.bind(other)
-            server.listen(0)
-            waiting.connect(other)
+        with full_socket(other):
             asking = [subprocess.Popen([CLI, "--instance", self.instance, "--control", other, *words],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
                       for words in (["set", "site", "x"], ["unset", "site"], ["reload"])]

@@ -13,7 +13,7 @@ from unittest import mock
 import grpc
 
 from bridge import BRIDGE, BridgeCase, fields, half_a_call
-from harness import MAIN, PATIENCE, eventually
+from harness import MAIN, PATIENCE, eventually, full_socket
 
 
 def iter_events(call):
@@ -450,10 +450,7 @@ class Status(BridgeCase):
 
     def test_one_with_no_place_for_another_question_is_not_waited_for_longer(self):
         self.start()
-        with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as first:
-            full.bind(self.status_socket)
-            full.listen(0)
-            first.connect(self.status_socket)
+        with full_socket(self.status_socket):
             said = self.cli("status", "--json").stderr
         self.assertIn("took no connection for 3 seconds", said)
 

@@ -61,9 +61,17 @@ static void feed_and_note(int32_t stream, struct reply *first, unsigned frames)
     }
 }
 
+/* Of all streams. */
+static void set_windows(uint32_t bytes)
+{
+    uint8_t setting[6] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE};
+    write_number(setting + 2, bytes);
+    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, setting, sizeof setting);
+}
+
 static void open_windows(void)
 {
-    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\x20\0\0", 6);
+    set_windows(1 << 21);
     client_window(&client, 0, 1 << 21);
 }
 
@@ -159,7 +167,7 @@ Test(http2_streams, a_stream_that_fails_amid_a_message_is_reset_with_a_code_that
 
 Test(http2_streams, many_streams_that_fail_amid_a_message_are_no_fault_of_the_peers)
 {
-    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\1\x2c", 6); /* 300 bytes for each */
+    set_windows(300);
     for (int32_t i = 0; i < 150; i++) {
         follow(2 * i + 1, 1000, 1);
         read_stream(2 * i + 1, 300);
@@ -226,16 +234,20 @@ Test(http2_streams, streams_that_ended_give_back_what_was_spent)
     }
 }
 
-Test(http2_streams, a_window_too_small_for_a_large_frame_is_waited_for_when_the_account_is_tight)
+/* Stream 1, whose frames are small, has spent what is spent freely, and has so much of its window left. */
+static void leave_a_tight_account_100_bytes(struct reply *first)
 {
-    static struct reply first;
     open_windows();
     follow(1, 10, 0);
     for (int32_t i = 0; i < 80; i++)
-        feed_and_note(3 + 2 * i, &first, 1);
-    uint8_t setting[6] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE};
-    write_number(setting + 2, (uint32_t)first.data_length + 100);
-    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, setting, sizeof setting);
+        feed_and_note(3 + 2 * i, first, 1);
+    set_windows((uint32_t)first->data_length + 100);
+}
+
+Test(http2_streams, a_window_too_small_for_a_large_frame_is_waited_for_when_the_account_is_tight)
+{
+    static struct reply first;
+    leave_a_tight_account_100_bytes(&first);
     size_t frames = first.data_frames;
     feed_and_note(163, &first, 0);
     cr_expect_eq(first.data_frames, frames, "100 bytes are no room for it");
@@ -250,9 +262,7 @@ Test(http2_streams, a_small_window_is_used_to_its_end_beside_streams_that_are_no
 {
     enum { WINDOW = 1000, MESSAGES = 100, BYTES = 495 };
     static struct reply first;
-    uint8_t setting[6] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE};
-    write_number(setting + 2, WINDOW);
-    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, setting, sizeof setting);
+    set_windows(WINDOW);
     client_window(&client, 0, 1 << 21);
     follow(1, BYTES - 5, 0);
     follow(3, 10, 0);
@@ -303,7 +313,7 @@ Test(http2_streams, a_connection_window_is_used_to_its_end_beside_streams_that_a
     enum { WINDOW = 1100, SMALL = 15, UNTIL_TIGHT = 68, FIRST = 3, HELD = 32766, READING = 1001, MESSAGES = 300 };
     size_t held = 0, got = 0, untold = 0;
     static struct reply small;
-    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\4\x4c", 6);
+    set_windows(WINDOW);
     follow(1, SMALL - 5, 0);
     for (int32_t i = 0; i < UNTIL_TIGHT; i++) {
         feed_and_note(FIRST + 2 * i, &small, 1);
@@ -325,13 +335,7 @@ Test(http2_streams, a_connection_window_is_used_to_its_end_beside_streams_that_a
 Test(http2_streams, what_is_left_of_a_window_is_used_when_it_does_not_become_more)
 {
     static struct reply first;
-    open_windows();
-    follow(1, 10, 0);
-    for (int32_t i = 0; i < 80; i++)
-        feed_and_note(3 + 2 * i, &first, 1);
-    uint8_t setting[6] = {0, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE};
-    write_number(setting + 2, (uint32_t)first.data_length + 100);
-    client_frame(&client, NGHTTP2_SETTINGS, 0, 0, setting, sizeof setting);
+    leave_a_tight_account_100_bytes(&first);
     size_t before = first.data_length;
     feed(163, 20);
     while (first.data_length < before + 100) {
